@@ -1,0 +1,1 @@
+"""r1lab: composable experiments for training reasoning models."""

@@ -1,0 +1,3 @@
+from r1lab.main import main
+
+main()

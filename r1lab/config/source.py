@@ -1,0 +1,163 @@
+"""Names, types and defaults of parameters, read from source text without importing it.
+
+TRL's and transformers' config classes have some 190 fields and take seconds to import; parsing their source takes
+milliseconds. The same reader serves rewards and dataset loaders, so that a plug-in's signature is its schema.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of a class or parameter of a function.
+
+    `annotation` is source text, "" where none was written. `keyword` marks parameters that come after `*`.
+    """
+
+    name: str
+    annotation: str
+    required: bool
+    keyword: bool = False
+
+
+def locate(module: str) -> Path | None:
+    """The source file of `module`, found without running any package's `__init__`; None where there is none."""
+    path: list[str] | None = None
+    spec = None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:depth]), path)
+        if spec is None:
+            break
+        path = list(spec.submodule_search_locations or [])
+    if spec is None and parts[0] in sys.modules:  # editable installs and namespace packages answer here
+        spec = importlib.util.find_spec(module)
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+@cache
+def _tree(module: str) -> ast.Module | None:
+    file = locate(module)
+    return ast.parse(file.read_text(encoding="utf-8")) if file else None
+
+
+def _imported_from(tree: ast.Module, name: str, module: str) -> tuple[str, str] | None:
+    """Where `name` comes from, by an import or by a lazy `_import_structure` table: (module, original name)."""
+    package = module if (file := locate(module)) and file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+                    source = f"{base}.{node.module}" if node.level else str(node.module)
+                    return source.rstrip("."), alias.name
+    return None
+
+
+def _find(target: str) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
+    module, _, name = target.rpartition(".")
+    tree = _tree(module) if module else None
+    if tree is None:
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return module, node
+    origin = _imported_from(tree, name, module)
+    return _find(".".join(origin)) if origin and origin != (module, name) else None
+
+
+def class_members(target: str) -> dict[str, object]:
+    """Constants assigned in a class body (an enum's members), by name; empty where the class is not found."""
+    found = _find(target)
+    body = found[1].body if found else []
+    assigned = [item for item in body if isinstance(item, ast.Assign) and isinstance(item.value, ast.Constant)]
+    return {ast.unparse(item.targets[0]): item.value.value for item in assigned if isinstance(item.value, ast.Constant)}
+
+
+def exists(target: str) -> bool:
+    """Whether the dotted name is a class or function whose source can be read."""
+    return _find(target) is not None
+
+
+@cache
+def parameters(target: str) -> dict[str, Parameter] | None:
+    """Parameters of a function, or fields of a dataclass with those of its bases, by name; None if not found.
+
+    A function's `**columns` catch-all is left out; positional and keyword-only parameters are both kept.
+    """
+    found = _find(target)
+    if found is None:
+        return None
+    module, node = found
+    if isinstance(node, ast.FunctionDef):
+        return _signature(node)
+    fields: dict[str, Parameter] = {}
+    tree = _tree(module)
+    for base in node.bases:
+        name = base.id if isinstance(base, ast.Name) else ""
+        origin = _imported_from(tree, name, module) if tree and name else None
+        inherited = parameters(".".join(origin)) if origin else parameters(f"{module}.{name}") if name else None
+        fields.update(inherited or {})
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            name = item.target.id
+            annotation = ast.unparse(item.annotation)
+            if not name.startswith("_") and "ClassVar" not in annotation:
+                fields[name] = Parameter(name, annotation, item.value is None)
+    return fields
+
+
+def _signature(node: ast.FunctionDef) -> dict[str, Parameter]:
+    positional = node.args.posonlyargs + node.args.args
+    first_default = len(positional) - len(node.args.defaults)
+    result = {}
+    for index, arg in enumerate(positional):
+        annotation = ast.unparse(arg.annotation) if arg.annotation else ""
+        result[arg.arg] = Parameter(arg.arg, annotation, index < first_default)
+    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        annotation = ast.unparse(arg.annotation) if arg.annotation else ""
+        result[arg.arg] = Parameter(arg.arg, annotation, default is None, keyword=True)
+    return result
+
+
+def accepts(annotation: str, value: object) -> bool:
+    """Whether a config value fits an annotation. Unknown annotations accept everything; int fits float, not back."""
+    if not annotation:
+        return True
+    return _accepts(ast.parse(annotation.strip("'\""), mode="eval").body, value)
+
+
+def _accepts(node: ast.expr, value: object) -> bool:
+    if isinstance(node, ast.BinOp):
+        return _accepts(node.left, value) or _accepts(node.right, value)
+    if isinstance(node, ast.Constant):
+        return value is None if node.value is None else accepts(str(node.value), value)
+    if isinstance(node, ast.Subscript):
+        outer = ast.unparse(node.value).rpartition(".")[2]
+        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if outer in ("Optional", "Union"):
+            return (outer == "Optional" and value is None) or any(_accepts(item, value) for item in inner)
+        if outer == "Literal":
+            return value in [item.value for item in inner if isinstance(item, ast.Constant)]
+        if outer in ("list", "List", "Sequence", "tuple"):
+            return isinstance(value, list) and all(_accepts(inner[0], item) for item in value)
+        return isinstance(value, dict) if outer in ("dict", "Dict") else True
+    name = ast.unparse(node).rpartition(".")[2]
+    checks = {
+        "bool": lambda: isinstance(value, bool),
+        "int": lambda: isinstance(value, int) and not isinstance(value, bool),
+        "float": lambda: isinstance(value, int | float) and not isinstance(value, bool),
+        "str": lambda: isinstance(value, str),
+        "list": lambda: isinstance(value, list),
+        "dict": lambda: isinstance(value, dict),
+        "None": lambda: value is None,
+    }
+    return checks[name]() if name in checks else True

@@ -1,0 +1,84 @@
+"""What a person at a terminal reads: plans, findings, how a run or a sweep ended. One line each when not a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from r1lab.errors import ConfigError, Finding, R1labError
+from r1lab.plan.checks import Plan
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show_error(error: R1labError) -> None:
+    """Print an error as its message; findings one after another."""
+    if not isinstance(error, ConfigError):
+        err.print(f"[bold red]r1lab:[/] {escape(str(error))}")
+        return
+    count = len(error.findings)
+    err.print(f"[bold red]r1lab:[/] {count} problem{'s' if count > 1 else ''}; nothing was started")
+    for number, finding in enumerate(error.findings, 1):
+        err.print(f"\n[bold]{number}[/]  {escape(finding.text())}")
+
+
+def finding_of(error: Exception) -> Finding:
+    """A composition error of Hydra or OmegaConf as a finding."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return Finding(lines[0] if lines else type(error).__name__, fix="; ".join(lines[1:4]))
+
+
+def announce(plan: Plan) -> None:
+    """Say what starts where."""
+    cfg = plan.cfg
+    rewards = ", ".join(cfg.reward) if cfg.reward else ""
+    words = [f"task={cfg.task.name}", f"model={cfg.model.name}", f"dataset={cfg.dataset.name}"]
+    if cfg.task.name != "report":
+        words += [f"reward=[{rewards}]"] if rewards else []
+        out.print(f"[bold]r1lab[/]  {escape('  '.join(words))}\n       {escape(str(plan.run_dir))}")
+    for finding in plan.findings:
+        out.print(f"[yellow]note[/]   {escape(finding.text())}")
+
+
+def show_end(plan: Plan, metrics: dict[str, Any]) -> None:
+    """Say how a run ended and where to look."""
+    objective = plan.cfg.objective
+    for note in metrics.get("notes", []):
+        out.print(f"       {escape(note)}")
+    if objective in metrics:
+        out.print(f"[bold green]done[/]   {objective} {metrics[objective]:.3f}")
+    if (plan.run_dir / "report.html").is_file():
+        out.print(f"       {escape(str(plan.run_dir / 'report.html'))}")
+
+
+def show_plans(plans: list[Plan], as_json: bool) -> None:
+    """Print plans, as tables or as JSON (an object for one run, a list for a sweep)."""
+    if as_json:
+        texts = [plan.json() for plan in plans]
+        print(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+        return
+    for plan in plans:
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for section, rows in plan.facts.items():
+            for number, (name, value) in enumerate(rows.items()):
+                table.add_row(f"[bold]{section}[/]" if number == 0 else "", name, escape(str(value)))
+        out.print(table)
+        for finding in plan.findings:
+            out.print(f"[yellow]{finding.severity}[/] {escape(finding.text())}")
+    out.print("[bold]plan[/]  nothing speaks against it; dry_run=true started nothing")
+
+
+def show_sweep(folder: Path) -> None:
+    """Print the table of a sweep and where its page is."""
+    from r1lab.report.sweep import read_sweep, sweep_table, write_sweep  # matplotlib: only a finished sweep needs it
+
+    if not folder.is_dir():
+        return
+    page = write_sweep(folder)
+    out.print(sweep_table(read_sweep(folder)))
+    out.print(f"       {escape(str(page))}")

@@ -1,0 +1,89 @@
+"""What can go wrong, as a tree.
+
+    R1labError
+    ├── UserError            the request cannot run as asked; exit code 2, before anything starts
+    │   ├── ConfigError      words, values or combinations that do not fit; carries findings
+    │   ├── DataError        a dataset file or column that is missing, empty or broken
+    │   └── ResumeError      a folder that cannot be resumed as asked
+    ├── RunError             the run started and failed; exit code 1
+    │   ├── RewardError      a reward broke its contract (length, finiteness)
+    │   └── StorageError     the disk is full or the run's folder cannot be written
+    └── ReportError          a folder that is not a run or a sweep
+
+A `UserError` or `RunError` reaches the terminal as its message alone; anything else is a bug of r1lab or of a
+library and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong with a request.
+
+    Attributes:
+        what: the fault in one sentence.
+        where: the override or the file and line that said it.
+        nearest: the nearest valid choice, if there is one.
+        fix: what to type or change.
+        severity: "error" refuses the run, "warning" is only said.
+    """
+
+    what: str
+    where: str = ""
+    nearest: str = ""
+    fix: str = ""
+    severity: str = "error"
+
+    def text(self) -> str:
+        """The finding on a few aligned lines, without styling."""
+        rows = [("where", self.where), ("nearest", self.nearest), ("fix", self.fix)]
+        return "\n".join([self.what, *(f"    {label:<9}{value}" for label, value in rows if value)])
+
+
+class R1labError(Exception):
+    """Root of every error that r1lab raises on purpose."""
+
+    exit_code = 1
+
+
+class UserError(R1labError):
+    """The request cannot run as asked."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """Findings about a composed or an uncomposable config."""
+
+    def __init__(self, findings: list[Finding]):
+        self.findings = findings
+        super().__init__("\n".join(finding.text() for finding in findings))
+
+
+class DataError(UserError):
+    """A dataset that is missing, empty, broken, or lacks a column."""
+
+
+class ResumeError(UserError):
+    """A folder that holds no run, or a different one than asked for."""
+
+
+class RunError(R1labError):
+    """The run started and could not finish."""
+
+
+class RewardError(RunError):
+    """A reward returned the wrong number of values, or values that are not finite."""
+
+
+class StorageError(RunError):
+    """The run's folder cannot be written."""
+
+
+class ReportError(R1labError):
+    """The folder is neither a run nor a sweep."""
+
+    exit_code = 2

@@ -1,0 +1,127 @@
+"""One run on this machine: write its folder, start its process, pass signals on, tell how it ended.
+
+The run is a child process even where it is the only one: it starts in a clean environment, and neither running out of
+memory nor a crash in native code takes a sweep or a notebook with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from omegaconf import DictConfig
+
+from r1lab.errors import RunError, UserError
+from r1lab.plan.hardware import cores
+from r1lab.launch.worker import PARENT
+from r1lab.runs.folder import RunFolder
+
+SCRUBBED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "HYDRA_FULL_ERROR")
+
+
+def environment(cfg: DictConfig) -> dict[str, str]:
+    """The environment of a run's process: this one without ranks of another launch, and with quiet, fair threads."""
+    env = {key: value for key, value in os.environ.items() if key not in SCRUBBED}
+    threads = str(cfg.accelerator.threads or cores())
+    quiet = {
+        "OMP_NUM_THREADS": threads,
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads slow each other down by up to 20 times
+        "GOMP_SPINCOUNT": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRL_EXPERIMENTAL_SILENCE": "1",
+    }
+    env = {**quiet, **env}
+    if cfg.accelerator.threads:
+        env["OMP_NUM_THREADS"] = threads
+    if cfg.accelerator.device == "cpu":
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    if not cfg.dataset.get("repo") and (cfg.model.path or cfg.model.build):
+        env["HF_HUB_OFFLINE"] = "1"  # nothing of this run is on a hub: never wait for one
+    paths = [str(Path.cwd()), env.get("PYTHONPATH", "")]
+    env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return env
+
+
+def launch(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    """Run a planned config to its end.
+
+    Args:
+        cfg: the resolved config, as `plan` returns it.
+        run_dir: the run's folder; `run.yaml` is written into it.
+
+    Returns:
+        The run's final metrics.
+
+    Raises:
+        RunError: the run failed; the message is its cause.
+        UserError: the run found, once its libraries were loaded, that it cannot run as asked.
+        KeyboardInterrupt: the run was interrupted.
+    """
+    folder = RunFolder(run_dir)
+    with folder.locked():
+        run_yaml = folder.write_config(cfg)
+    if cfg.debug:
+        from r1lab.launch.worker import work  # only a debugger wants torch in this process
+
+        os.environ.update(environment(cfg))
+        return work(run_yaml)
+    command = [sys.executable, "-m", "r1lab.launch.worker", str(run_yaml)]
+    child = subprocess.Popen(command, env={**environment(cfg), PARENT: str(os.getpid())})
+    with passing_signals(child):
+        code = child.wait()
+    if code == 0:
+        return folder.read_json("metrics.json")
+    raise failure(folder, code)
+
+
+@contextmanager
+def passing_signals(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass SIGINT and SIGTERM on to the child, and wait for it to end in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if child.poll() is None:
+            child.send_signal(number)
+
+    before: dict[int, Callable[..., Any] | int | None] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, pass_on)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def failure(folder: RunFolder, code: int) -> BaseException:
+    """The error that tells how a run's process ended."""
+    manifest = folder.read_json("manifest.json")
+    cause = manifest.get("cause")
+    if code == 130 or code == -signal.SIGINT:
+        return KeyboardInterrupt()
+    again = f"python -m r1lab resume={shlex.quote(str(folder.path))}"
+    if code == UserError.exit_code:
+        return UserError(cause or f"the run refused its config; see {folder.path}/run.log")
+    if code < 0:
+        name = signal.Signals(-code).name
+        cause = f"the training process was killed by {name}"
+        if -code == signal.SIGKILL:
+            cause += " (by hand, or by the kernel because memory ran out)"
+        manifest.update(status="failed", cause=cause, exit=code)
+        folder.write_json("manifest.json", manifest)
+    log = f"{folder.path}/run.log"
+    resumable = f"\n    resume   {again}" if folder.checkpoints.is_dir() and folder.last_checkpoint() else ""
+    return RunError(f"{cause or f'the run ended with exit code {code}'}\n    log      {log}{resumable}")

@@ -1,0 +1,121 @@
+"""The process of one run: `python -m r1lab.launch.worker run.yaml`. Reads the file, runs the task, writes how it ended."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from omegaconf import DictConfig
+
+from r1lab.errors import R1labError, StorageError
+from r1lab.runs import manifest
+from r1lab.runs.folder import RunFolder, storage_cause
+
+log = logging.getLogger("r1lab")
+INTERRUPTED = 130
+PARENT = "R1LAB_PARENT"  # the launcher's process id, in the worker's environment
+PR_SET_PDEATHSIG = 1
+
+
+def work(run_yaml: Path) -> dict[str, Any]:
+    """Run the task of a `run.yaml`.
+
+    Returns:
+        The task's final metrics, as written to `metrics.json`.
+    """
+    folder = RunFolder(run_yaml.parent)
+    cfg = folder.read_config()
+    with folder.locked():
+        manifest.start(folder, cfg)
+        module, _, name = str(cfg.task._target_).rpartition(".")
+        metrics: dict[str, Any] = getattr(import_module(module), name)(cfg, folder)
+        folder.write_json("metrics.json", metrics)
+        manifest.end(folder, "finished", 0)
+        write_page(cfg, folder)
+    return metrics
+
+
+def write_page(cfg: DictConfig, folder: RunFolder) -> None:
+    """Write the run's page, whatever became of the run."""
+    if cfg.task.name != "report":
+        from r1lab.report.page import write_page as write  # matplotlib: not worth its time when a run is refused
+
+        write(folder.path)
+
+
+def main() -> int:
+    """Entry of the process; its exit code is the run's."""
+    die_with_parent()
+    run_yaml = Path(sys.argv[1])
+    folder = RunFolder(run_yaml.parent)
+    set_up_logging(folder)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    try:
+        work(run_yaml)
+    except KeyboardInterrupt:
+        return end(folder, "interrupted", INTERRUPTED, "interrupted")
+    except R1labError as error:
+        log.error("%s", error)
+        return end(folder, "failed", error.exit_code, str(error))
+    except MemoryError:
+        return end(folder, "failed", 1, "memory ran out")
+    except Exception as error:  # noqa: BLE001 - the last station: the cause is recorded and the exit code tells
+        cause = storage_cause(error)
+        if cause:
+            log.error("%s", cause)
+            return end(folder, "failed", StorageError.exit_code, cause)
+        log.error("%s", traceback.format_exc())
+        return end(folder, "failed", 1, f"{type(error).__name__}: {error}")
+    return 0
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its launcher dies, however it dies (Linux)."""
+    parent = os.environ.pop(PARENT, None)
+    if parent and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(parent):
+            os._exit(1)
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """The first signal ends the run in order, a second one at once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
+def end(folder: RunFolder, status: str, code: int, cause: str) -> int:
+    """Record how the run ended and write its page; a disk that is full keeps neither from the exit code."""
+    try:
+        manifest.end(folder, status, code, cause)
+        write_page(folder.read_config(), folder)
+    except (OSError, R1labError) as error:
+        print(f"r1lab: the end could not be recorded: {error}", file=sys.stderr)
+    return code
+
+
+def set_up_logging(folder: RunFolder) -> None:
+    """Send r1lab's and the libraries' log to `run.log`, and only r1lab's errors to the terminal."""
+    handlers: list[logging.Handler] = []
+    try:
+        handlers.append(logging.FileHandler(folder.path / "run.log", encoding="utf-8", errors="backslashreplace"))
+    except OSError as error:
+        print(f"r1lab: no run.log: {error}", file=sys.stderr)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, handlers=handlers)
+    logging.captureWarnings(True)
+    warnings.simplefilter("default")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

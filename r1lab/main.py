@@ -1,0 +1,83 @@
+"""`python -m r1lab`: check every word, plan every run, hand them to Hydra's launcher, say how they ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from r1lab import console
+from r1lab.config.compose import BASIC_LAUNCHER, register, session
+from r1lab.config.experiments import CONF
+from r1lab.errors import ConfigError, R1labError
+from r1lab.launch.local import launch
+from r1lab.plan.request import Request, plan_job, plan_request
+
+failures: list[R1labError] = []
+
+
+def main() -> None:
+    """Entry of `python -m r1lab` and of the `r1lab` script. Exits 0, 1 (a run failed), 2 (refused) or 130."""
+    arguments = get_args_parser().parse_args()
+    try:
+        request = check(arguments.overrides, arguments.config_dir)
+        only_looks = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
+        if request.dry_run and not only_looks:
+            console.show_plans(request.plans, as_json=request.dry_run == "json")
+            sys.exit(0)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that errors look alike
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+        if request.sweep and not only_looks:
+            console.show_sweep(Path(request.sweep))
+    except R1labError as error:
+        console.show_error(error)
+        sys.exit(error.exit_code)
+    except (HydraException, OmegaConfBaseException) as error:
+        console.show_error(ConfigError([console.finding_of(error)]))
+        sys.exit(ConfigError.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(1 if failures else 0)
+
+
+def check(words: Sequence[str], config_dir: str | None) -> Request:
+    """Plan every run that the words ask for.
+
+    Raises:
+        ConfigError: with the findings of all of them.
+    """
+    with session(config_dir):
+        return plan_request(list(words))
+
+
+def job(cfg: DictConfig) -> float | None:
+    """One run, called by Hydra's launcher: returns the objective, for sweepers.
+
+    Under the basic launcher a failed run is kept for the end, so that the rest of a sweep goes on.
+    """
+    hydra_cfg = HydraConfig.get()
+    run_dir = Path(hydra_cfg.runtime.output_dir)
+    try:
+        plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
+        console.announce(plan)
+        metrics = launch(plan.cfg, plan.run_dir)
+    except R1labError as error:
+        if hydra_cfg.launcher._target_ != BASIC_LAUNCHER:
+            raise
+        console.show_error(error)
+        failures.append(error)
+        return float("nan")
+    console.show_end(plan, metrics)
+    return metrics.get(plan.cfg.objective)
+
+
+register()
+

@@ -1,0 +1,224 @@
+"""The plan of one run: every finding, the resolved config and the facts that `dry_run=true` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from r1lab.errors import ConfigError, Finding
+from r1lab.plan.batch import batch_of, check_batch
+from r1lab.plan.data import check_data
+from r1lab.plan.fields import Where, check_fields
+from r1lab.plan.folder import check_folder, room_needed, size
+from r1lab.plan.hardware import cores, gpus
+from r1lab.plan.model import check_model, parameters_of
+from r1lab.plan.places import where as place_of
+
+OWNED = {  # fields of TRL's config that follow from r1lab's own words
+    "output_dir": "outputs=",
+    "seed": "seed=",
+    "report_to": "the run's folder holds the metrics",
+    "resume_from_checkpoint": "resume=",
+    "use_cpu": "accelerator=cpu",
+    "disable_tqdm": "the progress bar follows the terminal",
+    "overwrite_output_dir": "every run has its own folder",
+}
+DRY_RUNS = (True, False, "full", "json")
+
+
+@dataclass
+class Plan:
+    """What one run will do.
+
+    Attributes:
+        cfg: the resolved config that the worker reads (no interpolation, no Hydra node).
+        run_dir: the run's folder.
+        findings: what is wrong or worth saying.
+        facts: section → name → value, in printing order.
+    """
+
+    cfg: DictConfig
+    run_dir: Path
+    findings: list[Finding]
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that refuse the run."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    def json(self) -> str:
+        """The plan as JSON."""
+        findings = [asdict(finding) for finding in self.findings]
+        return json.dumps({"folder": str(self.run_dir), **self.facts, "findings": findings}, indent=2, default=str)
+
+
+def plan(
+    cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Sequence[tuple[str, Path]] = ()
+) -> Plan:
+    """Check and resolve one composed config.
+
+    Args:
+        cfg: the composed config, without Hydra's node; it is not changed.
+        run_dir: the folder the run would write.
+        words: the overrides as typed, to say where a fault was said.
+        files: (package, file) of the composed files, likewise.
+    """
+
+    def where(key: str) -> str:
+        return place_of(key, words, files)
+
+    findings = check_fields(cfg, where)
+    if findings:
+        return Plan(cfg, run_dir, findings)
+    resolved = resolve(cfg)
+    findings += _check_run(resolved, where)
+    findings += check_model(resolved, where)
+    findings += check_data(resolved, where)
+    if resolved.get("trainer"):
+        findings += check_batch(resolved, where)
+    if resolved.task.name == "report":
+        return Plan(resolved, run_dir, _check_run(resolved, where), {"run": {"task": "report"}})
+    findings += check_folder(resolved, run_dir)
+    plan = Plan(resolved, run_dir, findings)
+    if not plan.errors:
+        plan.facts = _facts(resolved, run_dir)
+    return plan
+
+
+def resolve(cfg: DictConfig) -> DictConfig:
+    """The config with interpolations replaced and r1lab's words written into TRL's fields."""
+    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(resolved, DictConfig)
+    if resolved.accelerator.device == "auto":
+        resolved.accelerator.device = "cuda" if gpus() else "cpu"
+    trainer = resolved.get("trainer")
+    if not trainer:
+        resolved.trainer = None
+        return resolved
+    on_cpu = resolved.accelerator.device == "cpu"
+    batch = batch_of(resolved)
+    trainer.gradient_accumulation_steps = batch.accumulation
+    trainer.setdefault("bf16", resolved.model.dtype == "bfloat16")
+    trainer.setdefault("fp16", resolved.model.dtype == "float16")
+    trainer.setdefault("gradient_checkpointing", not on_cpu)
+    trainer.setdefault("dataloader_pin_memory", not on_cpu)
+    return resolved
+
+
+def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
+    findings = []
+    if cfg.dry_run not in DRY_RUNS:
+        findings.append(Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json, full or false"))
+    for name in cfg.get("trainer") or {}:
+        if name in OWNED:
+            what = f"trainer.{name} is set by r1lab"
+            findings.append(Finding(what, where(f"trainer.{name}"), OWNED[name], "leave it out"))
+    rewards = cfg.get("reward") or {}
+    if cfg.task.name in ("grpo", "rft", "eval") and not rewards:
+        what = f"task={cfg.task.name} needs at least one reward"
+        findings.append(Finding(what, where("reward"), "reward=[accuracy,format]"))
+    if cfg.task.name == "grpo" and rewards and not any(reward.get("weight", 1.0) for reward in rewards.values()):
+        findings.append(Finding("every reward has weight 0: there is nothing to learn", where("reward")))
+    if cfg.accelerator.device not in ("cpu", "cuda"):
+        what = f"accelerator.device={cfg.accelerator.device} is not known"
+        findings.append(Finding(what, where("accelerator.device"), fix="auto, cpu or cuda"))
+    if cfg.accelerator.processes != 1:
+        what = f"accelerator.processes={cfg.accelerator.processes}: this version trains in one process"
+        findings.append(Finding(what, where("accelerator.processes"), "accelerator.processes=1"))
+    if not 0 <= cfg.eval.every <= 1 or cfg.eval.problems < 0:
+        what = "eval.every is a share between 0 and 1, eval.problems 0 or more"
+        findings.append(Finding(what, where("eval")))
+    if cfg.task.name == "eval":
+        findings += _check_samples(cfg, where)
+    return findings
+
+
+def _check_samples(cfg: DictConfig, where: Where) -> list[Finding]:
+    """pass@k from fewer than k samples would be a guess; it is refused."""
+    n = cfg.task.n
+    faults = [k for k in cfg.task.k if not isinstance(k, int) or k < 1 or k > n]
+    fix = f"task.n={max([n, *(k for k in faults if isinstance(k, int))])} or task.k=[{n}]"
+    what = f"pass@{faults[0] if faults else ''} needs as many samples per problem; task.n is {n}"
+    findings = [Finding(what, where("task.k"), fix=fix)] if faults else []
+    if n < 1:
+        findings.append(Finding(f"task.n={n} samples nothing", where("task.n"), "task.n=1"))
+    return findings
+
+
+def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
+    count = parameters_of(cfg.model)
+    facts: dict[str, dict[str, Any]] = {
+        "run": {
+            "task": cfg.task.name,
+            "model": f"{cfg.model.name}" + (f", {count:,} parameters" if count else ""),
+            "weights from": cfg.model.path or cfg.model.repo or "built on first use, then cached",
+            "dataset": cfg.dataset.name,
+            "rewards": ", ".join(f"{name} × {item.weight:g}" for name, item in (cfg.reward or {}).items()) or "none",
+            "folder": str(run_dir),
+            "disk": f"up to {size(room_needed(cfg))}",
+        },
+        "machine": {
+            "device": cfg.accelerator.device,
+            "here": f"{gpus()} GPUs, {cores()} CPU cores",
+            "roles": "node 0: one training process" if cfg.get("trainer") else "node 0: one process",
+        },
+    }
+    if cfg.get("trainer"):
+        facts["batch"] = _batch_facts(cfg)
+        if count:
+            bytes_each = {"float32": 4, "bfloat16": 2, "float16": 2}[cfg.model.dtype]
+            facts["memory"] = {
+                "weights": size(count * bytes_each),
+                "gradients": size(count * bytes_each),
+                "optimizer": size(count * 8),
+            }
+    return facts
+
+
+def _batch_facts(cfg: DictConfig) -> dict[str, Any]:
+    batch, trainer = batch_of(cfg), cfg.trainer
+    unit = "completions" if batch.generations else "examples"
+    facts: dict[str, Any] = {
+        "per step": f"{batch.examples} {unit} = {batch.per_device} per device × {batch.processes} processes × "
+        f"{batch.accumulation} accumulation"
+    }
+    if batch.generations:
+        facts["per generation"] = (
+            f"{batch.prompts_per_generation} prompts × {batch.generations} = {batch.completions_per_generation} "
+            f"completions, used for {batch.steps_per_generation // batch.accumulation} steps"
+        )
+        facts["longest completion"] = f"{trainer.max_completion_length} tokens"
+    steps = steps_of(cfg)
+    facts["steps"] = steps if steps is not None else f"{trainer.get('num_train_epochs', 3)} epochs of the dataset"
+    if steps is not None and batch.generations:
+        facts["tokens"] = f"up to {steps * batch.examples * trainer.max_completion_length:,} sampled"
+    return facts
+
+
+def steps_of(cfg: DictConfig) -> int | None:
+    """Optimizer steps of a run, where they are known before the data is loaded."""
+    trainer, batch = cfg.trainer, batch_of(cfg)
+    if trainer.get("max_steps", -1) > 0:
+        return int(trainer.max_steps)
+    rows = cfg.dataset.get("train")
+    if not isinstance(rows, int):
+        return None
+    repeat = (batch.generations or 1) * trainer.get("num_iterations", 1)
+    return int(rows * repeat // batch.examples * trainer.get("num_train_epochs", 3))
+
+
+def require(plan: Plan) -> Plan:
+    """The plan itself, where nothing speaks against it.
+
+    Raises:
+        ConfigError: with the findings.
+    """
+    if plan.errors:
+        raise ConfigError(plan.errors)
+    return plan

@@ -1,0 +1,205 @@
+"""Keys and types of a composed config: every unknown word and every value of the wrong type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from r1lab.config.source import Parameter, accepts, class_members, exists, parameters
+from r1lab.errors import Finding
+from r1lab.plan.places import nearest, some
+
+SCHEMA = "r1lab.config.schema"
+TYPED = {"model": "Model", "dataset": "Dataset", "engine": "Engine", "accelerator": "Accelerator", "eval": "Eval"}
+ALLOWED_ROOTS = ("r1lab", "trl", "transformers", "peft")
+RENAMED = {  # words of older TRL and transformers versions, and what they are called now
+    "warmup_ratio": "warmup_steps",
+    "max_seq_length": "max_length",
+    "evaluation_strategy": "eval_strategy",
+    "no_cuda": "use_cpu",
+    "num_train_steps": "max_steps",
+    "batch_size": "per_device_train_batch_size",
+    "lr": "learning_rate",
+    "kl_coef": "beta",
+    "max_new_tokens": "max_completion_length",
+}
+ENUMS = {
+    "lr_scheduler_type": "SchedulerType",
+    "save_strategy": "SaveStrategy",
+    "optim": "OptimizerNames",
+    "hub_strategy": "HubStrategy",
+    "logging_strategy": "IntervalStrategy",
+    "eval_strategy": "IntervalStrategy",
+}
+Where = Callable[[str], str]
+
+
+def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
+    """The known keys of every container of a config: {"": …, "model": …, "reward.accuracy": …}.
+
+    A container that is not listed takes any key. Targets that cannot be found are left to `check_targets`.
+    """
+    run = dict(parameters(f"{SCHEMA}.Run") or {})
+    schema = {"": run}
+    for group, name in TYPED.items():
+        schema[group] = dict(parameters(f"{SCHEMA}.{name}") or {})
+    loader = parameters(cfg.dataset.get("_target_", "")) if isinstance(cfg.get("dataset"), DictConfig) else None
+    schema["dataset"].update({**(loader or {}), "_target_": Parameter("_target_", "str", True)})
+    if isinstance(cfg.get("task"), DictConfig):
+        schema["task"] = {str(key): Parameter(str(key), "", False) for key in cfg.task}
+    rewards = cfg.get("reward")
+    if isinstance(rewards, DictConfig):
+        schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
+        for name, reward in rewards.items():
+            declared = parameters(reward.get("_target_", "")) if isinstance(reward, DictConfig) else None
+            if declared is not None:
+                keywords = {key: value for key, value in declared.items() if not is_column(value)}
+                schema[f"reward.{name}"] = {
+                    **keywords,
+                    "_target_": Parameter("_target_", "str", True),
+                    "weight": Parameter("weight", "float", False),
+                }
+    trainer = cfg.get("trainer")
+    if isinstance(trainer, DictConfig) and "_target_" in trainer:
+        fields = parameters(str(trainer._target_))
+        if fields:
+            schema["trainer"] = {**fields, "_target_": Parameter("_target_", "str", True)}
+    return schema
+
+
+def is_column(parameter: Parameter) -> bool:
+    """Whether the dataset feeds a reward's parameter: columns are the positional parameters without a default."""
+    return parameter.required and not parameter.keyword
+
+
+def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
+    """Unknown keys, wrong types, unresolvable interpolations and forbidden targets of a composed config."""
+    findings = check_targets(cfg, where)
+    schema = schema_of(cfg)
+    for container, known in schema.items():
+        node = OmegaConf.select(cfg, container) if container else cfg
+        if not isinstance(node, DictConfig):
+            continue
+        for name in node:
+            if not container and name == "hydra":
+                continue
+            key = f"{container}.{name}".lstrip(".")
+            if str(name) not in known:
+                findings.append(unknown(key, str(name), known, where(key), cfg))
+            elif OmegaConf.is_missing(node, name):
+                findings.append(Finding(f"{key} has no value", where(key), fix=f"set {key}=…"))
+            else:
+                findings += _check_value(key, node, str(name), known[str(name)], where)
+    return findings
+
+
+def _check_value(key: str, node: DictConfig, name: str, parameter: Parameter, where: Where) -> list[Finding]:
+    try:
+        value = node[name]
+        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    except OmegaConfBaseException as error:
+        return [Finding(f"{key} cannot be resolved: {str(error).splitlines()[0]}", where(key))]
+    return value_findings(key, value, parameter, where(key))
+
+
+def value_findings(key: str, value: Any, parameter: Parameter, place: str) -> list[Finding]:
+    """Whether `value` may stand at `key`."""
+    if isinstance(value, str) and "${" in value:
+        return []
+    name = key.rpartition(".")[2]
+    if key.startswith("trainer.") and name in ENUMS and isinstance(value, str):
+        valid = enum_values(ENUMS[name])
+        if valid and value not in valid:
+            return [Finding(f"{key} does not know {value!r}", place, nearest(value, valid), f"one of: {some(valid)}")]
+        return []
+    if parameter.annotation and not accepts(parameter.annotation, value):
+        kind = parameter.annotation.replace("dict[str, Any]", "mapping")
+        return [Finding(f"{key} takes {kind}, not {value!r}", place, fix=f"{key}=<{kind}>")]
+    return []
+
+
+def enum_values(name: str) -> set[str]:
+    """The values of one of transformers' string enums, read from source."""
+    for module in ("transformers.trainer_utils", "transformers.training_args"):
+        if members := class_members(f"{module}.{name}"):
+            return {str(value) for value in members.values()}
+    return set()
+
+
+def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: DictConfig) -> Finding:
+    """The finding for a key that its container does not know."""
+    container = key.rpartition(".")[0]
+    close = RENAMED.get(name, "") if container == "trainer" and RENAMED.get(name) in known else ""
+    close = close or nearest(name, known)
+    owner = str(OmegaConf.select(cfg, f"{container}._target_") or "") if container else ""
+    of = f" of {owner}" if owner else f" of {container}" if container else ""
+    full = f"{container}.{close}".lstrip(".") if close else ""
+    fix = f"known here: {some(word for word in known if word != '_target_')}"
+    return Finding(f"{key} is not a field{of}", place, full, fix)
+
+
+def check_targets(cfg: DictConfig, where: Where) -> list[Finding]:
+    """Every `_target_` must lie under r1lab, trl, transformers, peft or a plug-in, and exist."""
+    findings = []
+    plugins = [str(item) for item in cfg.get("plugins") or []]
+    for key, target in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
+        if target == "???" or key.startswith("hydra."):
+            continue
+        if target.split(".")[0] not in (*ALLOWED_ROOTS, *plugins):
+            fix = f"plugins=[{target.split('.')[0]}] if that package is yours"
+            what = f"{key}={target} lies outside the packages that may be called"
+            findings.append(Finding(what, where(key), fix=fix))
+        elif not exists(target):
+            module, _, name = target.rpartition(".")
+            findings.append(Finding(f"{key}={target} does not exist", where(key), fix=f"define {name} in {module}"))
+    return findings
+
+
+def _targets(node: Any, key: str) -> list[tuple[str, str]]:
+    if not isinstance(node, dict):
+        return []
+    found = [(f"{key}._target_".lstrip("."), str(node["_target_"]))] if "_target_" in node else []
+    return found + [item for name, value in node.items() for item in _targets(value, f"{key}.{name}".lstrip("."))]
+
+
+def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> list[Finding]:
+    """Whether an override may set `key` to each of `values`, against the config its choices make."""
+    schema = schema_of(cfg)
+    parts = key.split(".")
+    container = next((".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1) if ".".join(parts[:n]) in schema), "")
+    name = parts[len(container.split(".")) if container else 0]
+    known = schema[container]
+    if container == "" and name == "trainer" or container == "trainer" and not cfg.get("trainer"):
+        return [Finding(f"task={cfg.task.name} trains nothing, so {key} has no meaning", place, fix="leave it out")]
+    if name not in known:
+        full = f"{container}.{name}".lstrip(".")
+        finding = unknown(full, name, known, place, cfg)
+        if container == "reward":
+            finding = replace(finding, what=f"{key}: reward {name!r} is not chosen", fix="add it to reward=[…]")
+        return [finding]
+    deeper = parts[len(container.split(".")) + 1 if container else 1 :]
+    if deeper:
+        parent = OmegaConf.select(cfg, ".".join(parts[:-1]))
+        if isinstance(parent, DictConfig) and parts[-1] not in parent and container != "trainer":
+            siblings = {str(item): Parameter(str(item), "", False) for item in parent}
+            return [unknown(key, parts[-1], siblings, place, cfg)]
+        return _like(cfg, key, values, place)
+    if not known[name].annotation:
+        return _like(cfg, key, values, place)
+    return [finding for value in values for finding in value_findings(key, value, known[name], place)]
+
+
+def _like(cfg: DictConfig, key: str, values: list[Any], place: str) -> list[Finding]:
+    """Compare with the type of the value that a file declares, where nothing else says the type."""
+    try:
+        default = OmegaConf.select(cfg, key)
+    except OmegaConfBaseException:
+        return []
+    if default is None:
+        return []
+    kind = "list" if OmegaConf.is_list(default) else "dict" if OmegaConf.is_dict(default) else type(default).__name__
+    return [finding for value in values for finding in value_findings(key, value, Parameter(key, kind, False), place)]

@@ -1,0 +1,60 @@
+"""The run's folder before the run: can it be written, and is there room."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from r1lab.errors import Finding
+from r1lab.plan.model import parameters_of
+from r1lab.plan.places import display
+
+LEAST = 64 * 2**20  # metrics, completions and the page of a small run
+
+
+def room_needed(cfg: DictConfig) -> int:
+    """Bytes a run may write: checkpoints (weights and two Adam moments), the final model, and what is always written."""
+    count = parameters_of(cfg.model)
+    if not cfg.get("trainer") or not count:
+        return LEAST
+    kept = (cfg.trainer.get("save_total_limit") or 1) + 1
+    weights = count * (4 if cfg.model.dtype == "float32" else 2)
+    optimizer = 0 if cfg.trainer.get("save_only_model") else 2 * count * 4
+    return LEAST + kept * (weights + optimizer) + weights
+
+
+def check_folder(cfg: DictConfig, run_dir: Path) -> list[Finding]:
+    """Whether `run_dir` can be made and written, and whether its disk has room for the run."""
+    parent = run_dir
+    while not parent.exists():
+        parent = parent.parent
+    shown = display(run_dir)
+    place = f"outputs={cfg.outputs}"
+    if not parent.is_dir():
+        return [Finding(f"{shown} cannot be made: {display(parent)} is a file", place, fix="outputs=FOLDER")]
+    probe = parent / f".r1lab-{uuid.uuid4().hex}"
+    try:
+        probe.write_bytes(b"r1lab")
+        probe.unlink()
+    except OSError as error:
+        probe.unlink(missing_ok=True)
+        what = f"{shown} cannot be written: {os.strerror(error.errno or 0)}"
+        return [Finding(what, place, fix="outputs=FOLDER where you may write")]
+    free, needed = shutil.disk_usage(parent).free, room_needed(cfg)
+    if free < needed:
+        what = f"{display(parent)} has {size(free)} free, the run may write {size(needed)}"
+        return [Finding(what, place, fix="free some room, choose outputs=FOLDER on another disk, or save less")]
+    return []
+
+
+def size(count: float) -> str:
+    """Bytes as text."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,24 @@
+"""What this machine has, learnt without importing torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def gpus() -> int:
+    """NVIDIA GPUs that a process started here would see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([item for item in visible.split(",") if item.strip() not in ("", "-1")])
+    return len([item for item in Path("/dev").glob("nvidia*") if item.name.removeprefix("nvidia").isdigit()])
+
+
+def cores() -> int:
+    """CPU cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_gb() -> float:
+    """Physical memory in GiB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

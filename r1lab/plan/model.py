@@ -1,0 +1,60 @@
+"""The model's numbers: parameters from the architecture, and whether its context holds what is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from r1lab.errors import Finding
+from r1lab.plan.fields import Where
+from r1lab.plan.places import display, nearest
+
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def parameters_of(model: DictConfig) -> int | None:
+    """Parameters of a Qwen2-like decoder from its architecture; None where the numbers are not all given.
+
+    Embedding and head are counted apart unless the model ties them, which the small ones (hidden < 2048) do.
+    """
+    names = ("layers", "hidden", "intermediate", "heads", "kv_heads", "vocabulary")
+    if any(model.get(name) is None for name in names):
+        return None
+    hidden, head = model.hidden, model.hidden // model.heads
+    attention = hidden * head * (2 * model.heads + 2 * model.kv_heads) + head * (model.heads + 2 * model.kv_heads)
+    layer = attention + 3 * hidden * model.intermediate + 2 * hidden
+    embeddings = model.vocabulary * hidden * (1 if hidden < 2048 else 2)
+    return int(model.layers * layer + embeddings + hidden)
+
+
+def check_model(cfg: DictConfig, where: Where) -> list[Finding]:
+    """A model without weights to load, words that no model knows, and completions longer than the context."""
+    model = cfg.model
+    findings = []
+    if model.path and not (Path(model.path) / "config.json").is_file():
+        inner = [item for item in ("model", "final") if (Path(model.path) / item / "config.json").is_file()]
+        what = f"model.path={display(Path(model.path))} holds no saved model (no config.json)"
+        close = f"model.path={display(Path(model.path) / inner[0])}" if inner else ""
+        findings.append(Finding(what, where("model.path"), close))
+    if not model.path and not model.repo and not model.build:
+        findings.append(Finding("model.repo has no value", where("model"), fix="model.repo=ORG/NAME or model.path=FOLDER"))
+    for name, valid in (("dtype", DTYPES), ("attention", ATTENTIONS)):
+        if model[name] not in valid:
+            place = where(f"model.{name}")
+            close = nearest(model[name], valid)
+            findings.append(Finding(f"model.{name} does not know {model[name]!r}", place, close, f"one of {valid}"))
+    for key, longest in (("trainer.max_completion_length", _completion(cfg)), ("eval.max_tokens", cfg.eval.max_tokens)):
+        if model.context and longest and longest >= model.context:
+            what = f"{key}={longest} leaves no room for a prompt in a context of {model.context} tokens"
+            findings.append(Finding(what, where(key), fix=f"{key}={model.context // 2} or less"))
+    length = cfg.trainer.get("max_length") if cfg.get("trainer") else None
+    if model.context and length and length > model.context:
+        what = f"trainer.max_length={length} is beyond the model's context of {model.context} tokens"
+        findings.append(Finding(what, where("trainer.max_length"), f"trainer.max_length={model.context}"))
+    return findings
+
+
+def _completion(cfg: DictConfig) -> int | None:
+    return cfg.trainer.get("max_completion_length") if cfg.get("trainer") else None

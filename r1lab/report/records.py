@@ -1,0 +1,278 @@
+"""Reading a run's folder: the only module that knows its files (with `status`, which reads the manifest's words).
+
+A run may have been killed at any moment, so every file may be missing or torn. What cannot be read is left out and named
+in `Run.damage`; only a folder that is not there is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from r1lab.errors import ReportError
+from r1lab.report.status import seconds_between, status_of
+from r1lab.report.words import cut
+
+_FILES = ("run.yaml", "manifest.json", "metrics.jsonl", "metrics.json")
+_TEXT_LIMIT, _PROMPT_LIMIT, _CONFIG_LIMIT = 6_000, 2_000, 100_000
+_PROMPTS_KEPT, _LATE_KEPT = 1_000, 64
+_LOG_LINES, _LOG_BYTES, _LOG_WIDTH = 15, 65_536, 400
+_STEPS = 10**12  # a larger "step" is damage, and would break the axis of every figure
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric over the steps, ascending, each step once. A value written as null or not finite is NaN here."""
+
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+    first_not_finite: int | None = None  # the first step whose value was written as NaN or ±infinity
+
+    @property
+    def finite(self) -> NDArray[np.float64]:
+        return self.values[np.isfinite(self.values)]
+
+    @property
+    def last(self) -> float | None:
+        return float(self.finite[-1]) if self.finite.size else None
+
+    def at(self, step: float) -> float | None:
+        """The value at exactly this step, if there is one."""
+        found = self.values[self.steps == step]
+        return float(found[0]) if found.size and np.isfinite(found[0]) else None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled completion; prompt and text cut to what a page can hold, `prompt_id` telling prompts apart uncut."""
+
+    step: int
+    prompt: str
+    text: str
+    solution: str | None
+    rewards: dict[str, float | None]
+    tokens: int | None
+    finish: str | None
+    prompt_id: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's folder holds. `status` is "finished", "failed" or "unfinished"; `cause` says why it is not finished."""
+
+    path: Path
+    config: dict[str, Any]
+    config_text: str
+    manifest: dict[str, Any]
+    series: dict[str, Series]
+    summary: dict[str, Any]
+    completions: dict[str, list[Completion]]
+    status: str
+    cause: str | None
+    seconds: float | None
+    seconds_known: bool  # False: the end was not recorded, `seconds` is the time of the last metrics line
+    log_tail: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return str(self.config.get("name") or self.path.name)
+
+    @property
+    def last_step(self) -> int | None:
+        return max((int(s.steps[-1]) for s in self.series.values() if s.steps.size), default=None)
+
+    @property
+    def trained(self) -> bool:
+        return any(key in self.series for key in ("loss", "reward", "learning_rate", "grad_norm"))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds any file that a run writes."""
+    return any((folder / name).is_file() for name in _FILES)
+
+
+def read_run(run_dir: Path) -> Run:
+    """Read a run's folder, whole or not.
+
+    Completions are kept for up to 1,000 prompts (the earliest and the latest of each), and the last 64 lines of the file.
+    Raises ReportError when `run_dir` is not a folder that can be listed.
+    """
+    run_dir = Path(run_dir)
+    try:
+        next(run_dir.iterdir(), None)
+    except OSError as error:
+        raise ReportError(f"{run_dir} is not a run's folder that can be read: {error.strerror or error}") from error
+    damage: list[str] = []
+    config_text = _text(run_dir / "run.yaml", damage) or ""
+    manifest = _json_object(run_dir / "manifest.json", damage)
+    summary = _json_object(run_dir / "metrics.json", damage, expected=False)
+    series, last_time = _metrics(run_dir / "metrics.jsonl", damage)
+    status, cause = status_of(manifest, run_dir / "metrics.json")
+    seconds = seconds_between(manifest.get("started"), manifest.get("ended"))
+    return Run(
+        path=run_dir,
+        config=_mapping(config_text, damage),
+        config_text=cut(config_text, _CONFIG_LIMIT),
+        manifest=manifest,
+        series=series,
+        summary=summary,
+        completions={kind: _completions(run_dir / "completions" / f"{kind}.jsonl", damage) for kind in ("eval", "train")},
+        status=status,
+        cause=cause,
+        seconds=last_time if seconds is None else seconds,
+        seconds_known=seconds is not None,
+        log_tail=_log_tail(run_dir / "run.log") if status == "failed" else [],
+        damage=damage,
+    )
+
+
+def _text(path: Path, damage: list[str], expected: bool = True) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        if expected:
+            damage.append(f"{path.name} is missing.")
+    except OSError as error:
+        damage.append(f"{path.name} could not be read: {error.strerror}.")
+    return None
+
+
+def _mapping(text: str, damage: list[str]) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        loaded = text
+    if loaded is not None and not isinstance(loaded, dict):
+        damage.append("run.yaml is torn: no settings could be read from it.")
+    return {str(k): v for k, v in loaded.items()} if isinstance(loaded, dict) else {}
+
+
+def _json_object(path: Path, damage: list[str], expected: bool = True) -> dict[str, Any]:
+    text = _text(path, damage, expected)
+    if text is None:
+        return {}
+    try:
+        loaded = json.loads(text)
+    except (ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        damage.append(f"{path.name} is torn: nothing could be read from it.")
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _json_lines(path: Path, damage: list[str], expected: bool = True) -> Iterator[dict[str, Any]]:
+    """The objects of a .jsonl file that have a whole "step"; the other lines are counted in `damage`."""
+    bad: list[int] = []
+    lines = 0
+    try:
+        with path.open("rb") as file:
+            for lines, raw in enumerate(file, start=1):
+                try:
+                    record = json.loads(raw.decode("utf-8", "replace"))
+                    record["step"] = int(record["step"])
+                except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+                    if raw.strip():
+                        bad.append(lines)
+                    continue
+                if abs(record["step"]) < _STEPS:
+                    yield record
+                else:
+                    bad.append(lines)
+    except FileNotFoundError:
+        if expected:
+            damage.append(f"{path.name} is missing.")
+    except OSError as error:
+        damage.append(f"{path.name} could not be read: {error.strerror}.")
+    if bad == [lines]:
+        damage.append(f"{path.name}: the last line is torn and was left out.")
+    elif bad:
+        damage.append(f"{path.name}: {len(bad):,} of {lines:,} lines could not be read and were left out (first: line {bad[0]:,}).")
+
+
+def _metrics(path: Path, damage: list[str]) -> tuple[dict[str, Series], float | None]:
+    steps: dict[str, array[float]] = {}
+    values: dict[str, array[float]] = {}
+    first_bad: dict[str, int] = {}
+    last_time = None
+    for record in _json_lines(path, damage):
+        step = record.pop("step")
+        time = _float(record.pop("time", None))
+        if time is not None and math.isfinite(time):
+            last_time = time if last_time is None else max(last_time, time)
+        for key, written in record.items():
+            value = _float(written)
+            if value is None:
+                continue
+            if not math.isfinite(value):
+                first_bad.setdefault(key, step)
+                value = math.nan
+            steps.setdefault(key, array("d")).append(step)
+            values.setdefault(key, array("d")).append(value)
+    return {key: _series(steps[key], values[key], first_bad.get(key)) for key in steps}, last_time
+
+
+def _series(steps: array[float], values: array[float], first_bad: int | None) -> Series:
+    """Ascending, the line written last winning: a resumed run writes the steps after its checkpoint a second time."""
+    backwards = np.asarray(steps)[::-1]
+    unique, index = np.unique(backwards, return_index=True)
+    return Series(unique, np.asarray(values)[::-1][index], first_bad)
+
+
+def _float(value: object) -> float | None:
+    if not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _completions(path: Path, damage: list[str]) -> list[Completion]:
+    first: dict[int, Completion] = {}
+    latest: dict[int, Completion] = {}
+    tail: deque[Completion] = deque(maxlen=_LATE_KEPT)
+    for record in _json_lines(path, damage, expected=False):
+        prompt = str(record.get("prompt") or "")
+        rewards = record.get("rewards")
+        solution, tokens, finish = (record.get(key) for key in ("solution", "tokens", "finish"))
+        completion = Completion(
+            step=record["step"],
+            prompt=cut(prompt, _PROMPT_LIMIT),
+            text=cut(str(record.get("completion") or ""), _TEXT_LIMIT),
+            solution=None if solution is None else cut(str(solution), _PROMPT_LIMIT),
+            rewards={str(k): _float(v) for k, v in rewards.items()} if isinstance(rewards, dict) else {},
+            tokens=tokens if isinstance(tokens, int) else None,
+            finish=finish if isinstance(finish, str) else None,
+            prompt_id=hash(prompt),
+        )
+        tail.append(completion)
+        if completion.prompt_id in first:
+            if completion.step > latest.get(completion.prompt_id, first[completion.prompt_id]).step:
+                latest[completion.prompt_id] = completion
+        elif len(first) < _PROMPTS_KEPT:
+            first[completion.prompt_id] = completion
+    return list({id(c): c for c in (*first.values(), *latest.values(), *tail)}.values())
+
+
+def _log_tail(path: Path) -> list[str]:
+    """The last 15 lines, without colours and with a progress bar's last state only."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LOG_BYTES))
+            lines = file.read().decode("utf-8", "replace").rstrip().split("\n")
+    except OSError:
+        return []
+    return [cut(_ANSI.sub("", line.rstrip("\r").rsplit("\r", 1)[-1]), _LOG_WIDTH) for line in lines[-_LOG_LINES:]]

@@ -1,0 +1,164 @@
+"""The files of one run and the ways they are written.
+
+`outputs/<name>/<time>/` holds `run.yaml` (resolved config), `manifest.json` (what ran where, and how it ended),
+`metrics.jsonl` (the stream), `metrics.json` (the summary), `completions/` (samples with every reward),
+`checkpoints/`, `model/`, `report.html` and `run.log`. Whole files are written beside their place and renamed into it;
+streams are appended line by line, and a torn last line is dropped when a run resumes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from r1lab.errors import ResumeError
+
+COMPLETE = "COMPLETE"  # the last file written into a checkpoint
+STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a whole file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.tmp")
+    with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def finite(value: Any) -> Any:
+    """The value with NaN and infinities replaced by None, since JSON has no word for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def dumps(record: Any, indent: int | None = None) -> str:
+    """JSON text of a record; lone surrogates are escaped, so that any completion can be written."""
+    return json.dumps(finite(record), indent=indent, allow_nan=False)
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: the folder; it is made when first written.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints stand."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Where the final model stands."""
+        return self.path / "model"
+
+    def write_config(self, cfg: DictConfig) -> Path:
+        """Write `run.yaml`."""
+        path = self.path / "run.yaml"
+        write_atomic(path, OmegaConf.to_yaml(cfg))
+        return path
+
+    def read_config(self) -> DictConfig:
+        """Read `run.yaml`.
+
+        Raises:
+            ResumeError: there is none.
+        """
+        path = self.path / "run.yaml"
+        if not path.is_file():
+            raise ResumeError(f"{self.path} is not a run's folder: it holds no run.yaml")
+        cfg = OmegaConf.load(path)
+        assert isinstance(cfg, DictConfig)
+        return cfg
+
+    def write_json(self, name: str, record: dict[str, Any]) -> None:
+        """Write a whole JSON file."""
+        write_atomic(self.path / name, dumps(record, indent=2) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a whole JSON file; an empty mapping where there is none."""
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def append(self, stream: str, records: list[dict[str, Any]]) -> None:
+        """Append records to one of `STREAMS`, a line each."""
+        path = self.path / stream
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(dumps(record) + "\n" for record in records))
+
+    def records(self, stream: str) -> Iterator[dict[str, Any]]:
+        """The whole records of a stream; a torn line ends it."""
+        path = self.path / stream
+        if not path.is_file():
+            return
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    return
+
+    def rewind(self, step: int) -> None:
+        """Drop what was written after `step`, so that the resumed run writes it again, and once."""
+        for stream in STREAMS:
+            if (self.path / stream).is_file():
+                kept = [dumps(record) + "\n" for record in self.records(stream) if record["step"] <= step]
+                write_atomic(self.path / stream, "".join(kept))
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint; half-written ones are removed."""
+        found: list[tuple[int, Path]] = []
+        for path in self.checkpoints.glob("checkpoint-*"):
+            if (path / COMPLETE).is_file():
+                found.append((int(path.name.rpartition("-")[2]), path))
+            else:
+                shutil.rmtree(path)
+        return max(found)[1] if found else None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one process.
+
+        Raises:
+            ResumeError: another process is running in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ResumeError(f"{self.path} is in use: another process is running in it") from None
+            yield
+
+
+def storage_cause(error: BaseException) -> str | None:
+    """What to say of an error that means that the disk is full or read-only, whoever raised it; else None."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{os.strerror(error.errno)}" + (f": {error.filename}" if error.filename else "")
+    text = str(error)
+    marks = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing", "unexpected pos")
+    return next((f"the disk is full ({mark})" for mark in marks if mark in text), None)
