@@ -67,13 +67,14 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     """Compose one run inside a `session`.
 
     Returns:
-        The run's config without Hydra's node, and Hydra's node.
+        The run's config without Hydra's node; and of that node `mode`, `run_dir`, `sweep_dir` and `runtime`.
 
     Raises:
         hydra.errors.HydraException: words that do not compose, which `plan.check_words` reports as findings first.
     """
     cfg = hydra_compose("config", overrides=list(words), return_hydra_config=True)
-    hydra_cfg = cfg.hydra
+    node = cfg.hydra
+    wanted = {"mode": str(node.mode), "run_dir": node.run.dir, "sweep_dir": node.sweep.dir, "runtime": node.runtime}
     with open_dict(cfg):
         del cfg["hydra"]
-    return cfg, hydra_cfg
+    return cfg, OmegaConf.create(wanted)

@@ -44,7 +44,7 @@ def plan_request(words: Sequence[str]) -> Request:
     if findings:
         raise ConfigError(findings)
     first, hydra_cfg = compose_words([word for word in jobs_of(words)[0] if not word.startswith("hydra.sweep")])
-    is_sweep = len(jobs_of(words)) > 1 or str(hydra_cfg.mode) == "RunMode.MULTIRUN"
+    is_sweep = len(jobs_of(words)) > 1 or hydra_cfg.mode == "RunMode.MULTIRUN"
     jobs = jobs_of(words)[:MOST_PLANNED]
     plans = [plan_words(job) for job in jobs]
     faults: list[Finding] = []
@@ -54,7 +54,7 @@ def plan_request(words: Sequence[str]) -> Request:
         faults += [replace(finding, what=f"{label}{finding.what}") for finding in new]
     if faults:
         raise ConfigError(faults)
-    return Request(plans, str(hydra_cfg.sweep.dir) if is_sweep else None, first.dry_run, list(words))
+    return Request(plans, hydra_cfg.sweep_dir if is_sweep else None, first.dry_run, list(words))
 
 
 def jobs_of(words: Sequence[str]) -> list[list[str]]:
@@ -76,8 +76,8 @@ def value_of(words: Sequence[str], key: str) -> str | None:
 def plan_words(words: Sequence[str]) -> Plan:
     """Compose and plan one run, inside a `compose.session`."""
     cfg, hydra_cfg = compose_words(words)
-    files = composed_files(OmegaConf.create({"hydra": hydra_cfg}))
-    return plan_fresh(cfg, Path(hydra_cfg.run.dir), words, files)
+    files = composed_files(hydra_cfg.runtime)
+    return plan_fresh(cfg, Path(hydra_cfg.run_dir), words, files)
 
 
 def plan_job(cfg: DictConfig, run_dir: Path, words: Sequence[str]) -> Plan:

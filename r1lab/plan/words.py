@@ -65,7 +65,7 @@ def check_words(words: Sequence[str]) -> list[Finding]:
             findings += field_findings(cfg, override.key_or_group, _values(override), f"override {override.input_line}")
         else:
             findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()]))
-    files = composed_files(cfg)
+    files = composed_files(cfg.hydra.runtime)
     mine = {override.key_or_group for override in values}
     from_files = check_fields(cfg, lambda key: where(key, choices, files))
     return findings + [item for item in from_files if not any(item.what.startswith(f"{key} has no") for key in mine)]
@@ -154,12 +154,12 @@ def first_lines(error: Exception, most: int = 2) -> str:
     return "\n".join(str(error).strip().splitlines()[:most])
 
 
-def composed_files(cfg: DictConfig) -> list[tuple[str, Path]]:
+def composed_files(runtime: DictConfig) -> list[tuple[str, Path]]:
     """(package, file) of every YAML file a composition used, experiments first, then later groups before earlier."""
-    folders = [Path(source.path) for source in cfg.hydra.runtime.config_sources if source.schema in ("file", "")]
-    experiments = [Path(item.path) for item in cfg.hydra.runtime.config_sources if item.schema == "experiments"]
+    folders = [Path(source.path) for source in runtime.config_sources if source.schema in ("file", "")]
+    experiments = [Path(item.path) for item in runtime.config_sources if item.schema == "experiments"]
     found: list[tuple[str, Path]] = []
-    for group, chosen in cfg.hydra.runtime.choices.items():
+    for group, chosen in runtime.choices.items():
         if group.startswith("hydra/") or not chosen:
             continue
         name, _, package = group.partition("@")

@@ -17,11 +17,11 @@ _MOST = 24  # charts in a section: keeps the page small when a run logs hundreds
 
 @dataclass(frozen=True)
 class Chart:
-    """`legend` holds (name, last value, colour) for each line, in the order drawn."""
+    """`legend` holds (name, last value, colour) for each line; a colour of None is the quiet grey."""
 
     title: str
     hint: str
-    legend: list[tuple[str, str, int]]
+    legend: list[tuple[str, str, int | None]]
     svg: Markup
 
 
@@ -35,8 +35,7 @@ class Section:
 # title, what to look for, the metrics on it
 _TRAINING = (
     ("Reward", "mean over the batch", ("reward",)),
-    ("Spread within groups", "no spread, no gradient: watch for groups with one and the same reward",
-     ("reward_std", "frac_reward_zero_std")),
+    ("Spread within groups", "no spread, no gradient", ("reward_std", "frac_reward_zero_std")),
     ("Completion length", "tokens", ("completions/mean_length", "completions/max_length")),
     ("Clipped share", "completions cut at the length limit", ("completions/clipped_ratio",)),
     ("Entropy", "a fall to 0 ends exploration", ("entropy",)),
@@ -50,7 +49,7 @@ _MAY_SPIKE = ("grad_norm", "loss", "kl")
 
 
 def sections(run: Run) -> list[Section]:
-    """The run's curves: evaluation, training, each reward apart, problems of the rewards, and all the rest under "Other"."""
+    """The run's curves: evaluation, training, each reward apart, the rewards' problems, and the rest under "Other"."""
     series = {key: values for key, values in run.series.items() if values.finite.size}
     rewards = [key for key in series if key.startswith("rewards/") and not key.endswith("/std")]
     trouble = [k for k in series if k.startswith(("skipped/", "infrastructure_failures/")) and series[k].finite.any()]
@@ -90,13 +89,14 @@ def _section(series: dict[str, Series], title: str, charts: Sequence[tuple[str, 
 
 
 def _chart(series: dict[str, Series], title: str, hint: str, keys: list[str]) -> Chart:
-    lines, legend = [], []
+    lines: list[Line] = []
+    legend: list[tuple[str, str, int | None]] = []
     for colour, key in enumerate(keys):
         std = series.get(f"{key}/std")
         lines.append(Line(series[key], colour, series.get(f"{key}_low"), series.get(f"{key}_high")))
         legend.append((key, value_of(key, series[key].last), colour))
         if std is not None:
             lines.append(Line(std, colour + 1))
-            legend.append((f"{key}/std", value_of(key, std.last), colour + 1))
+            legend.append((f"{key}/std", value_of(f"{key}/std", std.last), colour + 1))
     may_spike = any(key in _MAY_SPIKE for key in keys)
     return Chart(title, hint, legend, curves(lines, f"{title}: {', '.join(key for key, _, _ in legend)}", may_spike))

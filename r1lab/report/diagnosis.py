@@ -10,14 +10,16 @@ from r1lab.report.records import Run, Series
 from r1lab.report.score import Score
 from r1lab.report.words import duration, joined, number, value_of
 
-# Half of the completions cut, or four groups of five without a gradient: training goes on, but on the little that is left.
+# Half of the completions cut, or four groups of five without a gradient: training goes on, but on the little that
+# is left.
 _CLIPPED_SHARE, _ZERO_STD_SHARE = 0.5, 0.8
 _EDGE = 0.1  # early and late mean the first and the last tenth of the logged values
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`level` is "bad" (the result cannot be trusted) or "warn" (worth a look); `title` in two words, `text` a sentence."""
+    """`level` is "bad" (the result cannot be trusted) or "warn" (worth a look); `title` in two words, `text` a
+    sentence."""
 
     level: str
     title: str
@@ -26,7 +28,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class RewardHealth:
-    """One reward's line in the table; skipped and infrastructure as "31" (counts) or "2.1 % of …" (shares), None for none."""
+    """One reward's line in the table; skipped and infrastructure as "31" (counts) or "2.1 % of …" (shares), None for
+    none."""
 
     name: str
     weight: object
@@ -34,7 +37,7 @@ class RewardHealth:
     late: float | None
     skipped: str | None
     infrastructure: str | None
-    verdict: str  # "ok", "dead", "constant" or "not logged"
+    verdict: str  # "ok", "dead", "constant", "never verifiable" or "not logged"
 
 
 def reward_health(run: Run) -> list[RewardHealth]:
@@ -55,14 +58,16 @@ def _health(run: Run, name: str, settings: object) -> RewardHealth:
     values = series.finite if series else np.empty(0)
     verdict = "ok"
     if not values.size:
-        verdict = "not logged"
+        verdict = "not logged" if series is None else "never verifiable"
     elif not values.any():
         verdict = "dead"
     elif values.size > 1 and np.ptp(values) == 0 and (spread is None or not spread.finite.any()):
         verdict = "constant"
     early, late = edges(series)
     weight = settings.get("weight") if isinstance(settings, dict) else None
-    skipped, infrastructure = (_amount(run.series.get(f"{kind}/{name}")) for kind in ("skipped", "infrastructure_failures"))
+    skipped, infrastructure = (
+        _amount(run.series.get(f"{kind}/{name}")) for kind in ("skipped", "infrastructure_failures")
+    )
     return RewardHealth(name, weight, early, late, skipped, infrastructure, verdict)
 
 
@@ -97,11 +102,14 @@ def _reward_findings(run: Run) -> list[Finding]:
     for reward in reward_health(run):
         name = reward.name
         if reward.verdict == "dead":
-            text = f"{name} was 0 at every logged step: it taught nothing. Its parser, its column or its sandbox may be wrong."
+            text = f"{name} was 0 at every logged step and taught nothing: its parser, column or sandbox may be wrong."
             found.append(Finding("bad", "dead reward", text))
         elif reward.verdict == "constant":
             text = f"{name} had the same value, {number(reward.late)}, at every logged step: it taught nothing."
             found.append(Finding("warn", "constant reward", text))
+        elif reward.verdict == "never verifiable":
+            text = f"{name} had no value at any logged step: not one answer could be verified."
+            found.append(Finding("bad", "dead reward", text))
         elif reward.verdict == "not logged" and any_reward:
             found.append(Finding("warn", "reward not logged", f"{name} never appears in metrics.jsonl."))
         if reward.infrastructure:
@@ -114,7 +122,9 @@ def _reward_findings(run: Run) -> list[Finding]:
 
 
 def _number_findings(run: Run) -> list[Finding]:
-    broken = [f"{key} from step {s.first_not_finite:,}" for key, s in run.series.items() if s.first_not_finite is not None]
+    broken = [
+        f"{key} from step {s.first_not_finite:,}" for key, s in run.series.items() if s.first_not_finite is not None
+    ]
     more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
     text = f"Not a number, or infinite: {', '.join(broken[:5])}{more}."
     return [Finding("bad", "broken numbers", text)] if broken else []
@@ -128,8 +138,10 @@ def _training_findings(run: Run) -> list[Finding]:
         found.append(Finding("warn", "cut completions", text))
     _, flat = edges(run.series.get("frac_reward_zero_std"))
     if flat is not None and flat > _ZERO_STD_SHARE:
-        text = f"At the end {flat:.0%} of the groups had one and the same reward throughout and gave no gradient: the problems "
-        found.append(Finding("warn", "no signal", text + "are too easy or too hard by now."))
+        text = (
+            f"At the end {flat:.0%} of the groups had one reward throughout and gave no gradient: too easy or too hard."
+        )
+        found.append(Finding("warn", "no signal", text))
     return found
 
 
@@ -139,18 +151,30 @@ def plain_words(run: Run, result: Score | None) -> list[str]:
     if result and result.before and result.after:
         before, after = value_of(result.key, result.before.value), value_of(result.key, result.after.value)
         verb = "went" if result.before.value != result.after.value else "stayed:"
-        judgement = {True: "; the intervals are apart", False: "; the intervals overlap, so this may be chance", None: ""}
+        judgement = {
+            True: "; the intervals are apart",
+            False: "; the intervals overlap, so this may be chance",
+            None: "",
+        }
         sentences.append(f"{result.key} {verb} from {before} to {after}{judgement[result.apart]}.")
     elif result and result.after:
         sentences.append(f"{result.key} is {value_of(result.key, result.after.value)}.")
     elif result and result.before:
-        sentences.append(f"{result.key} was {value_of(result.key, result.before.value)} before training, not measured since.")
-    for key, name in (("reward", "the mean reward"), ("completions/mean_length", "the mean completion"), ("loss", "the loss")):
+        sentences.append(
+            f"{result.key} was {value_of(result.key, result.before.value)} before training, not measured since."
+        )
+    for key, name in (
+        ("reward", "the mean reward"),
+        ("completions/mean_length", "the mean completion"),
+        ("loss", "the loss"),
+    ):
         series = run.series.get(key)
         early, late = edges(series)
         if early is not None and series is not None and series.finite.size > 1:
             unit = " tokens" if "length" in key else ""
-            sentences.append(f"From first to last tenth, {name} went from {number(early, 3)} to {number(late, 3)}{unit}.")
+            sentences.append(
+                f"From first to last tenth, {name} went from {number(early, 3)} to {number(late, 3)}{unit}."
+            )
     dead = [reward.name for reward in reward_health(run) if reward.verdict == "dead"]
     if dead:
         sentences.append(f"Nothing was learnt from {joined(dead)}, which never left 0.")

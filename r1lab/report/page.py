@@ -1,4 +1,5 @@
-"""A run's page: one self-contained report.html that says in ten seconds what was run, how it ended and what came out."""
+"""A run's page: one self-contained report.html that says in ten seconds what was run, how it ended and what came
+out."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _ROWS, _CELL, _NOTES = 200, 300, 12
 
 @dataclass(frozen=True)
 class Side:
-    """An estimate as the headline shows it; `bar` holds left, width and mark in percent of the track, for shares only."""
+    """An estimate as the headline shows it; `bar` holds left, width and mark in percent of the track, for shares
+    only."""
 
     value: str
     interval: str
@@ -31,8 +33,8 @@ class Side:
 def write_page(run_dir: Path) -> Path:
     """Read a run's folder and write its report.html, also for a run that failed, was killed or is still going.
 
-    Returns the page's path. Raises ReportError when the folder cannot be read or written; files that are missing or torn
-    are no error, the page names them.
+    Returns the page's path. Raises ReportError when the folder cannot be read or written; files that are missing or
+    torn are no error, the page names them.
     """
     run = read_run(run_dir)
     result = score(run)
@@ -160,7 +162,11 @@ def _manifest(run: Run) -> list[tuple[str, str]]:
                 machine.get("cpu"),
                 _counted(machine.get("cores"), "cores"),
                 f"{memory:.0f} GB memory" if memory is not None else None,
-                joined([str(gpu) for gpu in gpus[:16]]) if isinstance(gpus, list) and gpus else "no GPU" if machine else None,
+                joined([str(gpu) for gpu in gpus[:16]])
+                if isinstance(gpus, list) and gpus
+                else "no GPU"
+                if machine
+                else None,
             )
         ),
         "python": manifest.get("python"),

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,15 +26,15 @@ from r1lab.report.words import clean, cut
 
 COLOURS = 8  # --s0 … --s7 in the style sheet; --rest for what stands behind
 POINTS = 240  # a figure is about 400 pixels wide
-_WIDTH, _HEIGHT = 420, 190
+_WIDTH, _HEIGHT = 350, 175
 _LARGEST = 1e30  # beyond this matplotlib's own arithmetic overflows
-_TICK_WIDTH = 14
+_TICK_WIDTH, _NAMED_TICKS = 14, 6
 
 # Colours that no drawing uses otherwise; each is exchanged for the variable.
 _INK, _GRID, _REST, _FIRST = "#010101", "#010102", "#010103", "#020100"
 _VARIABLES = {_INK: "--ink-soft", _GRID: "--grid", _REST: "--rest"}
 _VARIABLES |= {f"#0201{i:02x}": f"--s{i}" for i in range(COLOURS)}
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "r1lab",
     "text.parse_math": False,
@@ -65,7 +66,8 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Line:
-    """One curve; `low` and `high` bound its interval. `colour` is 0 … 7, or None for the quiet grey behind the others."""
+    """One curve; `low` and `high` bound its interval. `colour` is 0 … 7, or None for the quiet grey behind the
+    others."""
 
     series: Series
     colour: int | None = 0
@@ -94,6 +96,8 @@ def curves(lines: Sequence[Line], label: str, may_spike: bool = False) -> Markup
             _draw(axes, line)
         if may_spike and _spikes(lines):
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(_plain)
+            axes.yaxis.minorticks_off()
         else:
             _y_limits(axes, lines)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
@@ -111,6 +115,9 @@ def scatter(points: Sequence[Point], x_label: str, label: str) -> Markup:
             xs = list(numeric)
             if min(xs) > 0 and max(xs) / min(xs) > 10:
                 axes.set_xscale("log")
+                axes.xaxis.set_major_formatter(_plain)
+                if len(set(xs)) <= _NAMED_TICKS:
+                    axes.set_xticks(sorted(set(xs)))
                 axes.xaxis.minorticks_off()
         else:
             words = list(dict.fromkeys(str(p.x) for p in points))
@@ -152,7 +159,9 @@ def _draw(axes: Axes, line: Line) -> None:
     steps, mean, low, high = thinned(line.series)
     colour = _REST if line.colour is None else f"#0201{line.colour % COLOURS:02x}"
     if line.low is not None and line.high is not None:
-        below, above = (np.interp(steps, *_known(bound)) if bound.finite.size else mean for bound in (line.low, line.high))
+        below, above = (
+            np.interp(steps, *_known(bound)) if bound.finite.size else mean for bound in (line.low, line.high)
+        )
         axes.fill_between(steps, below, above, color=colour, alpha=0.16, linewidth=0)
     elif line.series.values.size > POINTS and line.colour is not None:
         axes.fill_between(steps, low, high, color=colour, alpha=0.16, linewidth=0)
@@ -172,7 +181,8 @@ def _bounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _y_limits(axes: Axes, lines: Sequence[Line]) -> None:
-    """Shares and 0-to-1 rewards are drawn on the whole range from 0 to 1, so that a wiggle does not look like a rise."""
+    """Shares and 0-to-1 rewards are drawn on the whole range from 0 to 1, so that a wiggle does not look like a
+    rise."""
     drawn = [s.finite for line in lines for s in (line.series, line.low, line.high) if s is not None and s.finite.size]
     if drawn and min(part.min() for part in drawn) >= 0 and 0.2 < max(part.max() for part in drawn) <= 1:
         axes.set_ylim(-0.03, 1.03)
@@ -183,6 +193,11 @@ def _spikes(lines: Sequence[Line]) -> bool:
     return bool(values.size and values.min() > 0 and values.max() > 50 * np.median(values))
 
 
+def _plain(value: float, _: float | None) -> str:
+    """A tick of a logarithmic axis; matplotlib's own is TeX."""
+    return f"{value:g}"
+
+
 def _tick(word: str, width: int = _TICK_WIDTH) -> str:
     word = clean(word).replace("\n", " ").replace("\t", " ")
     return word if len(word) <= width else word[: width - 1] + "…"
@@ -191,17 +206,19 @@ def _tick(word: str, width: int = _TICK_WIDTH) -> str:
 def _svg(figure: Figure, label: str) -> Markup:
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        # The browser sets the text, in fonts of its own; that matplotlib's font lacks a sign only makes its width a guess.
+        # The browser sets the text, in fonts of its own; that matplotlib's font lacks a sign only makes its width a
+        # guess.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<style.*?</style>", "", text, count=1, flags=re.DOTALL)  # a rule for every element: here, of the page
+    text = re.sub(
+        r"<style.*?</style>", "", text, count=1, flags=re.DOTALL
+    )  # a rule for every element: here, of the page
     text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text, count=1)
     text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path.group()), text)
     text = re.sub("|".join(_VARIABLES), lambda colour: f"var({_VARIABLES[colour.group()]})", text)
     ids = re.sub(r"\W+", "-", clean(cut(label, 40)))
     text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{ids}-", text)
     return Markup(text.replace("<svg ", Markup('<svg aria-label="{}" ').format(clean(label)), 1))
-

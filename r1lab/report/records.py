@@ -1,7 +1,7 @@
 """Reading a run's folder: the only module that knows its files (with `status`, which reads the manifest's words).
 
-A run may have been killed at any moment, so every file may be missing or torn. What cannot be read is left out and named
-in `Run.damage`; only a folder that is not there is an error.
+A run may have been killed at any moment, so every file may be missing or torn. What cannot be read is left out and
+named in `Run.damage`; only a folder that is not there is an error.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _FILES = ("run.yaml", "manifest.json", "metrics.jsonl", "metrics.json")
 _TEXT_LIMIT, _PROMPT_LIMIT, _CONFIG_LIMIT = 6_000, 2_000, 100_000
 _PROMPTS_KEPT, _LATE_KEPT = 1_000, 64
 _LOG_LINES, _LOG_BYTES, _LOG_WIDTH = 15, 65_536, 400
+# r1lab writes NaN as null, since JSON has no word for it; a single reward may be null honestly (nothing verifiable).
+_ALWAYS_FINITE = ("loss", "grad_norm", "learning_rate", "reward", "reward_std", "kl", "entropy")
 _STEPS = 10**12  # a larger "step" is damage, and would break the axis of every figure
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -38,11 +40,12 @@ class Series:
 
     steps: NDArray[np.float64]
     values: NDArray[np.float64]
-    first_not_finite: int | None = None  # the first step whose value was written as NaN or ±infinity
+    first_not_finite: int | None = None  # the first step with NaN or ±infinity
 
     @property
     def finite(self) -> NDArray[np.float64]:
-        return self.values[np.isfinite(self.values)]
+        known: NDArray[np.float64] = self.values[np.isfinite(self.values)]
+        return known
 
     @property
     def last(self) -> float | None:
@@ -70,7 +73,8 @@ class Completion:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run's folder holds. `status` is "finished", "failed" or "unfinished"; `cause` says why it is not finished."""
+    """What a run's folder holds. `status` is "finished", "failed" or "unfinished"; `cause` says why it is not
+    finished."""
 
     path: Path
     config: dict[str, Any]
@@ -107,8 +111,8 @@ def is_run(folder: Path) -> bool:
 def read_run(run_dir: Path) -> Run:
     """Read a run's folder, whole or not.
 
-    Completions are kept for up to 1,000 prompts (the earliest and the latest of each), and the last 64 lines of the file.
-    Raises ReportError when `run_dir` is not a folder that can be listed.
+    Completions are kept for up to 1,000 prompts (the earliest and the latest of each), and the last 64 lines of the
+    file. Raises ReportError when `run_dir` is not a folder that can be listed.
     """
     run_dir = Path(run_dir)
     try:
@@ -120,7 +124,7 @@ def read_run(run_dir: Path) -> Run:
     manifest = _json_object(run_dir / "manifest.json", damage)
     summary = _json_object(run_dir / "metrics.json", damage, expected=False)
     series, last_time = _metrics(run_dir / "metrics.jsonl", damage)
-    status, cause = status_of(manifest, run_dir / "metrics.json")
+    status, cause = status_of(manifest)
     seconds = seconds_between(manifest.get("started"), manifest.get("ended"))
     return Run(
         path=run_dir,
@@ -129,7 +133,9 @@ def read_run(run_dir: Path) -> Run:
         manifest=manifest,
         series=series,
         summary=summary,
-        completions={kind: _completions(run_dir / "completions" / f"{kind}.jsonl", damage) for kind in ("eval", "train")},
+        completions={
+            kind: _completions(run_dir / "completions" / f"{kind}.jsonl", damage) for kind in ("eval", "train")
+        },
         status=status,
         cause=cause,
         seconds=last_time if seconds is None else seconds,
@@ -199,7 +205,8 @@ def _json_lines(path: Path, damage: list[str], expected: bool = True) -> Iterato
     if bad == [lines]:
         damage.append(f"{path.name}: the last line is torn and was left out.")
     elif bad:
-        damage.append(f"{path.name}: {len(bad):,} of {lines:,} lines could not be read and were left out (first: line {bad[0]:,}).")
+        count = f"{len(bad):,} of {lines:,} lines"
+        damage.append(f"{path.name}: {count} could not be read and were left out (first: line {bad[0]:,}).")
 
 
 def _metrics(path: Path, damage: list[str]) -> tuple[dict[str, Series], float | None]:
@@ -213,11 +220,12 @@ def _metrics(path: Path, damage: list[str]) -> tuple[dict[str, Series], float | 
         if time is not None and math.isfinite(time):
             last_time = time if last_time is None else max(last_time, time)
         for key, written in record.items():
-            value = _float(written)
+            value = math.nan if written is None else _float(written)
             if value is None:
                 continue
             if not math.isfinite(value):
-                first_bad.setdefault(key, step)
+                if written is not None or key in _ALWAYS_FINITE:
+                    first_bad.setdefault(key, step)
                 value = math.nan
             steps.setdefault(key, array("d")).append(step)
             values.setdefault(key, array("d")).append(value)

@@ -13,7 +13,8 @@ _ALMOST = 0.999  # a reward this high is full marks
 
 @dataclass(frozen=True)
 class Sample:
-    """A completion with its verdict: "right", "partly", "wrong" or "unjudged" (None: not verifiable, or no such reward)."""
+    """A completion with its verdict: "right", "partly", "wrong" or "unjudged" (None: not verifiable, or no such
+    reward)."""
 
     completion: Completion
     verdict: str
@@ -21,7 +22,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pair:
-    """Early and late; `late` is None when the run sampled at one step only. `same` says whether the problem is the same."""
+    """Early and late; `late` is None when the run sampled at one step only. `same` says whether the problem is the
+    same."""
 
     early: Sample
     late: Sample | None
@@ -42,7 +44,8 @@ class Pair:
 
 
 def pairs(completions: list[Completion], most: int = 6) -> list[Pair]:
-    """Up to `most` pairs, taken at even distances along the file and not by their result, so that they are a fair sample."""
+    """Up to `most` pairs, taken at even distances along the file and not by their result, so that they are a fair
+    sample."""
     by_prompt: dict[int, list[Completion]] = {}
     for completion in completions:
         by_prompt.setdefault(completion.prompt_id, []).append(completion)

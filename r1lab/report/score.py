@@ -14,7 +14,8 @@ _LOWER_IS_BETTER = ("loss", "perplexity", "kl", "seconds", "time", "skipped", "f
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value; `low` and `high` bound its 95 % interval, `step` says when, None standing for the final summary."""
+    """A metric's value; `low` and `high` bound its 95 % interval, `step` says when, None standing for the final
+    summary."""
 
     value: float
     low: float | None = None
@@ -50,10 +51,11 @@ class Score:
 
 
 def score(run: Run) -> Score | None:
-    """The headline's pair: of eval/accuracy, else of the run's objective, else of its first eval metric. None without one.
+    """The headline's pair: of eval/accuracy, else of the run's objective, else of its first eval metric. None without
+    one.
 
-    The summary's figures come first. A run that was killed has none: then the last evaluation in metrics.jsonl counts as
-    "after", the one at step 0 of a training run as "before".
+    The summary's figures come first. A run that was killed has none: then the last evaluation in metrics.jsonl counts
+    as "after", the one at step 0 of a training run as "before".
     """
     named = run.summary.get("objective")
     wanted = ["eval/accuracy", *([named] if isinstance(named, str) else [])]
@@ -66,7 +68,8 @@ def score(run: Run) -> Score | None:
 
 
 def final(run: Run, key: str) -> Estimate | None:
-    """A metric at the end of the run: from the summary, else its last value in the stream (not the one before training)."""
+    """A metric at the end of the run: from the summary, else its last value in the stream (not the one before
+    training)."""
     value = as_number(run.summary.get(key))
     if value is not None:
         return Estimate(value, as_number(run.summary.get(f"{key}_low")), as_number(run.summary.get(f"{key}_high")))
@@ -98,11 +101,14 @@ def is_value(key: str) -> bool:
 def lower_is_better(key: str) -> bool:
     """Whether less of this metric is better: losses, divergences, times, failures."""
     leaf = key.rsplit("/", 1)[-1]
-    return any(word in leaf.split("_") or leaf == word for word in _LOWER_IS_BETTER) or key.startswith(("skipped/", "infra"))
+    return any(word in leaf.split("_") or leaf == word for word in _LOWER_IS_BETTER) or key.startswith(
+        ("skipped/", "infra")
+    )
 
 
 def as_number(value: object) -> float | None:
-    """A finite number, also one written as text ("1e-4", as YAML reads it); None for anything else, true and false too."""
+    """A finite number, also one written as text ("1e-4", as YAML reads it); None for anything else, true and false
+    too."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

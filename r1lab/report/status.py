@@ -1,29 +1,24 @@
 """How a run ended, from its manifest: "finished", "failed" or "unfinished" with the cause in words."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 
-def status_of(manifest: dict[str, Any], summary_path: Path) -> tuple[str, str | None]:
-    """The status and its cause.
-
-    A manifest that still says "running" beside a final summary counts as finished, since a run writes its summary last and
-    its own page before the manifest's end; but not when the run was resumed after that summary was written.
-    """
+def status_of(manifest: dict[str, Any]) -> tuple[str, str | None]:
+    """The status and its cause. A manifest that still says "running" belongs to a run that goes on or was killed."""
     written, cause = manifest.get("status"), manifest.get("cause")
     said = str(cause) if cause else None
     if written == "finished":
         return "finished", None
     if written == "failed":
         code = manifest.get("exit")
-        return "failed", said or ("no cause was recorded" if code is None else f"exit code {code}, no cause was recorded")
+        return "failed", said or (
+            "no cause was recorded" if code is None else f"exit code {code}, no cause was recorded"
+        )
     if written == "interrupted":
         return "unfinished", said or "it was interrupted"
     if not manifest:
         return "unfinished", "the manifest is missing or torn, so nothing says how the run ended"
-    if _written_after_the_last_start(summary_path, manifest):
-        return "finished", None
     return "unfinished", said or "no end was recorded: the run is still going, or it was killed"
 
 
@@ -31,16 +26,6 @@ def seconds_between(started: object, ended: object) -> float | None:
     """The seconds between two ISO 8601 moments (UTC where they name no zone); None when either is not one."""
     start, end = _moment(started), _moment(ended)
     return (end - start).total_seconds() if start and end else None
-
-
-def _written_after_the_last_start(summary_path: Path, manifest: dict[str, Any]) -> bool:
-    try:
-        written = summary_path.stat().st_mtime
-    except OSError:
-        return False
-    resumed = manifest.get("resumed")
-    last = _moment(resumed[-1]) if isinstance(resumed, list) and resumed else None
-    return last is None or written >= last.timestamp()
 
 
 def _moment(written: object) -> datetime | None:

@@ -1,13 +1,15 @@
 """Text for people: any string made safe to show, long ones cut with a word saying so, numbers short enough to compare.
 
-Escaping HTML is the template's part (autoescape); here goes what escaping leaves: control characters, lone surrogates, size.
+Escaping HTML is the template's part (autoescape); here goes what escaping leaves: control characters, lone surrogates,
+size.
 """
 
 import math
 import re
 from collections.abc import Sequence
 
-# What may not stand in an HTML file as it is: C0 and C1 controls, lone surrogates, the two noncharacters of the basic plane.
+# What may not stand in an HTML file as it is: C0 and C1 controls, lone surrogates, the two noncharacters of the
+# basic plane.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -30,11 +32,13 @@ def cut(text: str, limit: int) -> str:
         return text
     head, tail = limit - limit // 3, limit // 3
     left_out = len(text) - head - tail
-    return f"{text[:head]}\n[… cut here: {left_out:,} of {len(text):,} characters are not shown …]\n{text[len(text) - tail :]}"
+    gap = f"[… cut here: {left_out:,} of {len(text):,} characters are not shown …]"
+    return f"{text[:head]}\n{gap}\n{text[len(text) - tail :]}"
 
 
 def number(value: object, digits: int = 4) -> str:
-    """A number with `digits` significant digits, whole ones with thousands separated; "–" for none; other things as text."""
+    """A number with `digits` significant digits, whole ones with thousands separated; "–" for none; other things as
+    text."""
     if value is None:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -56,9 +60,10 @@ def percent(value: float, signed: bool = False) -> str:
 
 
 def is_share(key: str) -> bool:
-    """Whether a metric is a share of right answers, best read in percent: accuracy, pass@k, maj@k."""
-    leaf = key.rsplit("/", 1)[-1]
-    return leaf == "accuracy" or leaf.startswith(("pass@", "maj@"))
+    """Whether an evaluation's metric is a share of right answers, best read in percent: accuracy, pass@k, maj@k."""
+    kind, _, leaf = key.rpartition("/")
+    leaf = leaf.removesuffix("_before")
+    return kind.startswith("eval") and (leaf == "accuracy" or leaf.startswith(("pass@", "maj@")))
 
 
 def value_of(key: str, value: float | None) -> str:
@@ -75,7 +80,11 @@ def duration(seconds: float | None) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    for unit, name, smaller, smaller_name in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s")):
+    for unit, name, smaller, smaller_name in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
         if whole >= unit:
             rest = whole % unit // smaller
             return f"{whole // unit} {name} {rest} {smaller_name}" if rest else f"{whole // unit} {name}"

@@ -1,0 +1,127 @@
+"""Sampling in this process, from a model that is already in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from r1lab.engines.base import Completion, Conversation, OnProgress, Sampling
+from r1lab.engines.sampler import can_sample, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class TransformersEngine:
+    """Completions from a causal language model in memory.
+
+    Its dice are its own: sampling neither reads nor moves torch's global generator, so that measuring a model during
+    training does not change the training.
+
+    Args:
+        model: the model; its training mode is put back after use.
+        tokenizer: its tokenizer, with a chat template and a padding token.
+        batch: completions in one forward pass.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int = 200):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch = batch
+
+    def generate(
+        self, prompts: Sequence[Conversation], sampling: Sampling, on_progress: OnProgress | None = None
+    ) -> list[list[Completion]]:
+        """Sample `sampling.n` completions of each prompt, in the order of the prompts.
+
+        The same seed, prompts and batch give the same completions.
+        """
+        generator = torch.Generator(self.model.device).manual_seed(sampling.seed)
+        results: list[list[Completion]] = []
+        size = max(1, self.batch // sampling.n)
+        with evaluating(self.model):
+            for start in range(0, len(prompts), size):
+                results += self._batch(prompts[start : start + size], sampling, generator)
+                if on_progress:
+                    on_progress(len(results) * sampling.n, len(prompts) * sampling.n)
+        return results
+
+    def _batch(
+        self, prompts: Sequence[Conversation], sampling: Sampling, generator: torch.Generator
+    ) -> list[list[Completion]]:
+        texts = [
+            self.tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+            for prompt in prompts
+        ]
+        inputs = self.tokenizer(
+            texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
+        ).to(self.model.device)
+        ends = end_tokens(self.model, self.tokenizer)
+        if can_sample(self.model):
+            ids, lengths, _ = sample(
+                self.model,
+                inputs["input_ids"],
+                inputs["attention_mask"],
+                max_new_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                eos_token_ids=ends,
+                pad_token_id=self.tokenizer.pad_token_id,
+                generator=generator,
+                copies=sampling.n,
+            )
+            rows = [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+        else:
+            rows = self._library_rows(inputs, sampling, ends, generator)
+        decoded = self.tokenizer.batch_decode(rows, skip_special_tokens=True)
+        completions = [
+            Completion(text, len(row), "stop" if row and row[-1] in ends else "length")
+            for text, row in zip(decoded, rows, strict=True)
+        ]
+        return [completions[i : i + sampling.n] for i in range(0, len(completions), sampling.n)]
+
+    def _library_rows(
+        self, inputs: dict[str, torch.Tensor], sampling: Sampling, ends: list[int], generator: torch.Generator
+    ) -> list[list[int]]:
+        """Completions by `model.generate`, for models that `sample` does not handle."""
+        greedy = sampling.temperature == 0
+        settings = {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+        with torch.inference_mode(), torch.random.fork_rng():
+            torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
+            output = self.model.generate(
+                **inputs,
+                max_new_tokens=sampling.max_tokens,
+                do_sample=not greedy,
+                num_return_sequences=sampling.n,
+                eos_token_id=ends,
+                pad_token_id=self.tokenizer.pad_token_id,
+                **settings,
+            )
+        rows = []
+        for row in output[:, inputs["input_ids"].shape[1] :].tolist():
+            stop = next((place + 1 for place, token in enumerate(row) if token in ends), len(row))
+            rows.append(row[:stop])
+        return rows
+
+
+@contextmanager
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """The model in evaluation mode, and back in the mode it was in."""
+    before = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(before)
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that end a completion: the tokenizer's and those of the model's generation config."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    return sorted({token for token in [tokenizer.eos_token_id, *listed] if token is not None})

@@ -1,0 +1,116 @@
+"""Sampling held-out problems and scoring what comes back: the motion that training's evaluations and task=eval share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import Dataset
+
+from r1lab.data.loading import last_user_text
+from r1lab.engines.base import Completion, Engine, OnProgress, Sampling
+from r1lab.evaluation.metrics import Estimate, estimate
+from r1lab.rewards.base import Reward
+
+Diagnose = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
+FULL_MARKS = 1.0
+
+
+@dataclass
+class Sampled:
+    """n completions for each problem, with every reward's score.
+
+    Attributes:
+        rows: the problems.
+        completions: (problems, n).
+        scores: reward name → (problems, n); None where a reward skipped.
+    """
+
+    rows: Dataset
+    completions: list[list[Completion]]
+    scores: dict[str, list[list[float | None]]] = field(default_factory=dict)
+
+    def mean(self, name: str) -> Estimate | None:
+        """A reward's mean over problems with its interval; None where it scored nothing or is not a share."""
+        means = [mean for row in self.scores[name] if (mean := mean_of(row)) is not None]
+        if not means or not all(0.0 <= value <= 1.0 for value in means):
+            return None
+        return estimate(means)
+
+    def right(self, name: str) -> list[list[bool]]:
+        """(scored problems, n): full marks by a reward; problems it skipped altogether are left out."""
+        kept = [row for row in self.scores[name] if any(score is not None for score in row)]
+        return [[score is not None and score >= FULL_MARKS for score in row] for row in kept]
+
+    def skipped(self, name: str) -> float:
+        """Share of completions that a reward skipped."""
+        flat = [score for row in self.scores[name] for score in row]
+        return sum(score is None for score in flat) / max(1, len(flat))
+
+    def records(self, step: int) -> list[dict[str, Any]]:
+        """One record per completion, as `completions/*.jsonl` holds them."""
+        result = []
+        for i, row in enumerate(self.rows):
+            for j, completion in enumerate(self.completions[i]):
+                result.append(
+                    {
+                        "step": step,
+                        "problem": i,
+                        "sample": j,
+                        "prompt": last_user_text(row["prompt"]),
+                        "completion": completion.text,
+                        "solution": row.get("solution"),
+                        "rewards": {name: scores[i][j] for name, scores in self.scores.items()},
+                        "tokens": completion.tokens,
+                        "finish": completion.finish,
+                    }
+                )
+        return result
+
+
+def mean_of(scores: Sequence[float | None]) -> float | None:
+    """The mean of the scores that are there."""
+    there = [score for score in scores if score is not None]
+    return sum(there) / len(there) if there else None
+
+
+def sample_and_score(
+    engine: Engine, rows: Dataset, rewards: Sequence[Reward], sampling: Sampling, on_progress: OnProgress | None = None
+) -> Sampled:
+    """Sample each row's prompt and let every reward score the completions.
+
+    Args:
+        rows: with `prompt` and the columns that the rewards read.
+    """
+    completions = engine.generate(rows["prompt"], sampling, on_progress)
+    sampled = Sampled(rows, completions)
+    n = sampling.n
+    columns = {name: [value for value in rows[name] for _ in range(n)] for name in rows.column_names}
+    texts = [completion.text for row in completions for completion in row]
+    prompts = columns.pop("prompt")
+    for reward in rewards:
+        flat = reward(texts, prompts=prompts, **columns)
+        sampled.scores[reward.__name__] = [flat[i * n : (i + 1) * n] for i in range(len(rows))]
+    return sampled
+
+
+def summary(sampled: Sampled, diagnose: Diagnose | None = None) -> dict[str, float]:
+    """An evaluation's metrics: each reward's mean with its interval, length, truncation, skips, and the diagnosis."""
+    metrics: dict[str, float] = {}
+    for name, scores in sampled.scores.items():
+        estimated = sampled.mean(name)
+        if estimated:
+            metrics |= estimated.record(f"eval/{name}")
+        elif (plain := mean_of([score for row in scores for score in row])) is not None:
+            metrics[f"eval/{name}"] = plain
+        if skipped := sampled.skipped(name):
+            metrics[f"eval/skipped/{name}"] = skipped
+    flat = [completion for row in sampled.completions for completion in row]
+    metrics["eval/length"] = sum(item.tokens for item in flat) / max(1, len(flat))
+    metrics["eval/truncated"] = sum(item.finish == "length" for item in flat) / max(1, len(flat))
+    if diagnose:
+        n = len(flat) // max(1, len(sampled.rows))
+        prompts = [last_user_text(prompt) for prompt in sampled.rows["prompt"] for _ in range(n)]
+        metrics |= {f"eval/{key}": value for key, value in diagnose(prompts, [item.text for item in flat]).items()}
+    return metrics

@@ -1,0 +1,79 @@
+"""What a reward is, and the wrapper that holds it to that.
+
+A reward is a plain function `(completions, **columns) -> list[float | None]`. Its positional parameters without a default
+are columns of the dataset; the rest are its own parameters, bound by the config. None means "not verifiable": the
+completion is skipped, not wrong. The wrapper gives it plain texts, checks what comes back and counts the skips.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from r1lab.errors import RewardError
+
+Score = float | None
+
+
+def text_of(completion: Any) -> str:
+    """The text of a completion, given as text or as a conversation's last message."""
+    return completion if isinstance(completion, str) else str(completion[-1]["content"])
+
+
+class Reward:
+    """A reward function under its config's name, as TRL's trainers call it.
+
+    Args:
+        name: the key in `reward`; metrics carry it.
+        function: the plain function, its own parameters bound.
+        weight: its share in the total.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Sequence[Score]], weight: float = 1.0):
+        self.__name__ = name
+        self.function = function
+        self.weight = weight
+        declared = inspect.signature(function).parameters.values()
+        self.takes_all = any(item.kind is item.VAR_KEYWORD for item in declared)
+        self.takes = {item.name for item in declared}
+
+    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[Score]:
+        """Score completions.
+
+        Args:
+            completions: (B,) texts or conversations.
+            columns: (B,) each, the dataset's columns; others that a trainer passes are handed on as they are.
+
+        Raises:
+            RewardError: another number of scores than completions, or one that is neither finite nor None.
+        """
+        given = columns if self.takes_all else {key: value for key, value in columns.items() if key in self.takes}
+        scores = list(self.function([text_of(item) for item in completions], **given))
+        if len(scores) != len(completions):
+            raise RewardError(f"reward {self.__name__} returned {len(scores)} scores for {len(completions)} completions")
+        for score in scores:
+            if score is not None and not math.isfinite(score):
+                raise RewardError(f"reward {self.__name__} returned {score}; a score is finite, or None to skip")
+        if log_metric := columns.get("log_metric"):
+            skipped = sum(score is None for score in scores)
+            log_metric(f"skipped/{self.__name__}", skipped / max(1, len(scores)))
+        return [None if score is None else float(score) for score in scores]
+
+
+def build(name: str, cfg: DictConfig) -> Reward:
+    """The reward that one entry of the config's `reward` describes."""
+    values = dict(OmegaConf.to_container(cfg))  # type: ignore[arg-type]
+    module, _, function = str(values.pop("_target_")).rpartition(".")
+    weight = float(values.pop("weight", 1.0))
+    return Reward(name, partial(getattr(import_module(module), function), **values), weight)
+
+
+def build_all(cfg: DictConfig) -> list[Reward]:
+    """Every reward of a run, in the config's order."""
+    return [build(str(name), item) for name, item in (cfg.reward or {}).items()]

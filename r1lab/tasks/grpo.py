@@ -1,0 +1,33 @@
+"""task=grpo: group relative policy optimisation (Shao et al. 2024, DeepSeekMath) with verifiable rewards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from r1lab.data import loading as data
+from r1lab.models import loading as models
+from r1lab.rewards.base import build_all
+from r1lab.runs.folder import RunFolder
+from r1lab.tasks.training import arguments, quiet, train
+from r1lab.trainers.grpo import GRPO
+
+
+def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Train a model on its own completions and save it; see `training.train` for what is returned."""
+    quiet()
+    args = arguments(cfg, folder)
+    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
+    splits = data.load(cfg.dataset)
+    rewards = build_all(cfg)
+    args.reward_weights = [reward.weight for reward in rewards]
+    trainer = GRPO(
+        model=model,
+        args=args,
+        train_dataset=splits.train.remove_columns([c for c in ("messages",) if c in splits.train.column_names]),
+        processing_class=tokenizer,
+        reward_funcs=rewards,
+        folder=folder,
+    )
+    return train(trainer, cfg, folder, model, tokenizer, splits, rewards)

@@ -1,0 +1,113 @@
+"""What the training tasks share: TRL's config from the run's, the loop with its callbacks, and what is left behind."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+import datasets
+import transformers
+from omegaconf import DictConfig, OmegaConf
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from r1lab.data.loading import fingerprint
+from r1lab.data.splits import Splits
+from r1lab.engines.transformers import TransformersEngine
+from r1lab.errors import UserError
+from r1lab.evaluation.sampling import Diagnose
+from r1lab.models.loading import facts
+from r1lab.rewards.base import Reward
+from r1lab.runs import manifest
+from r1lab.runs.folder import RunFolder
+from r1lab.trainers.evaluator import Evaluator
+from r1lab.trainers.progress import Progress
+from r1lab.trainers.resumable import Resumable
+from r1lab.trainers.stream import Stream
+
+log = logging.getLogger("r1lab")
+
+
+def quiet() -> None:
+    """Keep the libraries' own progress bars and chatter off the terminal; warnings go to `run.log`."""
+    datasets.disable_progress_bars()
+    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_warning()
+
+
+def named(target: str) -> Any:
+    """The object of a dotted name."""
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def arguments(cfg: DictConfig, folder: RunFolder) -> Any:
+    """TRL's config object for a run.
+
+    Raises:
+        UserError: TRL refuses a combination of values.
+    """
+    values: dict[str, Any] = dict(OmegaConf.to_container(cfg.trainer))  # type: ignore[arg-type]
+    target = named(str(values.pop("_target_")))
+    try:
+        return target(
+            output_dir=str(folder.checkpoints),
+            seed=cfg.seed,
+            use_cpu=cfg.accelerator.device == "cpu",
+            report_to="none",
+            disable_tqdm=True,
+            **values,
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(f"trl refuses the trainer's settings: {error}") from error
+
+
+def diagnosis(cfg: DictConfig) -> Diagnose | None:
+    """The dataset's own look at completions, if it has one."""
+    return named(cfg.dataset.diagnose) if cfg.dataset.diagnose else None
+
+
+def train(
+    trainer: Resumable,
+    cfg: DictConfig,
+    folder: RunFolder,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    splits: Splits,
+    rewards: Sequence[Reward],
+) -> dict[str, Any]:
+    """Train with r1lab's callbacks, resume where the folder holds a checkpoint, save the model.
+
+    Returns:
+        The run's final metrics: the last evaluation and, as `<name>_before`, the first; steps and seconds.
+    """
+    checkpoint = folder.last_checkpoint()
+    folder.rewind(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
+    started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
+    stream = Stream(folder, started)
+    engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
+    evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg))
+    trainer.add_callback(stream)
+    trainer.add_callback(evaluator)
+    progress = Progress(cfg.task.name)
+    progress.attach(trainer)
+    trainer.stateful = [item.function for item in rewards if hasattr(item.function, "state_dict")]
+    manifest.add(folder, dataset={"rows": len(splits.train), "fingerprint": fingerprint(splits.train)})
+    if not checkpoint:
+        manifest.add(folder, model=facts(model, cfg.model))
+    began = time.monotonic()
+    try:
+        trainer.resume(checkpoint)
+    finally:
+        progress.stop()
+    metrics = {
+        "steps": trainer.state.global_step,
+        "train_seconds": round(time.monotonic() - began, 2),
+        "objective": cfg.objective,
+        **evaluator.before_and_after(),
+    }
+    trainer.save_model(str(folder.model))
+    return metrics

@@ -1,0 +1,94 @@
+"""Held-out problems sampled before the first step, along the way, and after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+from omegaconf import DictConfig
+from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
+
+from r1lab.engines.base import Engine, Sampling
+from r1lab.evaluation.sampling import Diagnose, sample_and_score, summary
+from r1lab.rewards.base import Reward
+from r1lab.runs.folder import RunFolder
+from r1lab.trainers.stream import Stream
+
+KEPT = 40  # completions written per evaluation
+
+
+class Evaluator(TrainerCallback):
+    """Samples the same held-out problems with the same dice at every evaluation, and leaves training's dice alone.
+
+    Args:
+        engine: samples the model in training.
+        rows: the held-out problems.
+        rewards: score the completions; `eval/<reward>` are the metrics.
+        cfg: the run's `eval` node.
+        seed: of the sampling.
+        diagnose: the dataset's own look at the completions, if it has one.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        rows: Dataset,
+        rewards: Sequence[Reward],
+        cfg: DictConfig,
+        seed: int,
+        folder: RunFolder,
+        stream: Stream,
+        diagnose: Diagnose | None = None,
+    ):
+        self.engine = engine
+        self.rows = rows.select(range(min(cfg.problems, len(rows))))
+        self.rewards = rewards
+        self.every = cfg.every
+        self.sampling = Sampling(1, cfg.temperature, cfg.top_p, cfg.top_k or 0, cfg.max_tokens, seed)
+        self.folder = folder
+        self.stream = stream
+        self.diagnose = diagnose
+        records = folder.records("metrics.jsonl")
+        self.results = {item["step"]: item for item in records if any(key.startswith("eval/") for key in item)}
+
+    def evaluate(self, step: int) -> None:
+        """Evaluate once, unless this step's evaluation is already in the folder."""
+        if len(self.rows) == 0 or step in self.results:
+            return
+        sampled = sample_and_score(self.engine, self.rows, self.rewards, self.sampling)
+        metrics = summary(sampled, self.diagnose)
+        self.folder.append("completions/eval.jsonl", sampled.records(step)[:KEPT])
+        self.stream.write(step, metrics)
+        self.results[step] = metrics
+
+    def due(self, step: int, last: int) -> bool:
+        """Whether a step is one of those that divide the run into shares of `every`."""
+        return self.every > 0 and step < last and int(step / last / self.every) > int((step - 1) / last / self.every)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step == 0:
+            self.evaluate(0)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.due(state.global_step, state.max_steps):
+            self.evaluate(state.global_step)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.evaluate(state.global_step)
+
+    def before_and_after(self) -> dict[str, float]:
+        """The last evaluation's metrics, and the first one's with `_before` after the name."""
+        if not self.results:
+            return {}
+        evals = [
+            {key: value for key, value in self.results[step].items() if key.startswith("eval/")}
+            for step in (min(self.results), max(self.results))
+        ]
+        first, last = evals
+        if len(self.results) == 1:
+            return last
+        return last | {f"{key}_before": value for key, value in first.items()}

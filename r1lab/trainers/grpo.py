@@ -1,0 +1,78 @@
+"""`trl.GRPOTrainer` that resumes exactly and keeps the completions it samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from datasets import Dataset
+from torch.utils.data import Sampler
+from trl import GRPOTrainer
+from trl.trainer.utils import RepeatSampler
+
+from r1lab.data.loading import last_user_text
+from r1lab.rewards.base import text_of
+from r1lab.runs.folder import RunFolder
+from r1lab.trainers.resumable import Resumable
+
+KEPT = 64  # completions written per round of generation: whole groups, from the first
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's sampler, with an order that depends on the seed and the epoch alone, so that a later epoch can be resumed."""
+
+    trainer: GRPOTrainer
+
+    def __iter__(self) -> Iterator[int]:
+        if self.shuffle:
+            self.generator.manual_seed(self.seed + int(self.trainer.state.epoch or 0))
+        return super().__iter__()
+
+
+class GRPO(Resumable, GRPOTrainer):
+    """GRPO as TRL does it, with r1lab's folder.
+
+    Args:
+        folder: where sampled completions are written.
+    """
+
+    def __init__(self, *args: Any, folder: RunFolder, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.folder = folder
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
+        sampler = super()._get_train_sampler(dataset)
+        sampler.__class__ = EpochSampler
+        sampler.trainer = self
+        return sampler
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        if self.accelerator.is_main_process and self.model.training:
+            self._keep(inputs, output)
+        return output
+
+    def _keep(self, inputs: list[dict[str, Any]], output: dict[str, Any]) -> None:
+        """Write the first completions of a round, with every reward, to the run's folder."""
+        count = len(inputs)
+        kept = min(count, max(KEPT // self.num_generations, 1) * self.num_generations)
+        logs = {name: list(self._logs[name])[-count:] for name in ("prompt", "completion", "advantages")}
+        rewards = {name: list(values)[-count:] for name, values in self._logs["rewards"].items()}
+        lengths = output["completion_mask"].sum(1).tolist()
+        ends = set(self.eos_token_ids)
+        records = []
+        for i in range(kept):
+            last = int(output["completion_ids"][i, lengths[i] - 1]) if lengths[i] else None
+            records.append(
+                {
+                    "step": self.state.global_step + 1,
+                    "prompt": last_user_text(logs["prompt"][i]),
+                    "completion": text_of(logs["completion"][i]),
+                    "solution": inputs[i].get("solution"),
+                    "rewards": {name: values[i] for name, values in rewards.items()},
+                    "advantage": logs["advantages"][i],
+                    "tokens": lengths[i],
+                    "finish": "stop" if last in ends else "length",
+                }
+            )
+        self.folder.append("completions/train.jsonl", records)
