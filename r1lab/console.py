@@ -38,9 +38,8 @@ def announce(plan: Plan) -> None:
     cfg = plan.cfg
     rewards = ", ".join(cfg.reward) if cfg.reward else ""
     words = [f"task={cfg.task.name}", f"model={cfg.model.name}", f"dataset={cfg.dataset.name}"]
-    if cfg.task.name != "report":
-        words += [f"reward=[{rewards}]"] if rewards else []
-        out.print(f"[bold]r1lab[/]  {escape('  '.join(words))}\n       {escape(str(plan.run_dir))}")
+    words += [f"reward=[{rewards}]"] if rewards else []
+    out.print(f"[bold]r1lab[/]  {escape('  '.join(words))}\n       {escape(str(plan.run_dir))}")
     for finding in plan.findings:
         out.print(f"[yellow]note[/]   {escape(finding.text())}")
 
@@ -50,8 +49,10 @@ def show_end(plan: Plan, metrics: dict[str, Any]) -> None:
     objective = plan.cfg.objective
     for note in metrics.get("notes", []):
         out.print(f"       {escape(note)}")
-    if objective in metrics:
-        out.print(f"[bold green]done[/]   {objective} {metrics[objective]:.3f}")
+    if metrics.get(objective) is not None:
+        before = metrics.get(f"{objective}_before")
+        was = f" (before: {before:.3f})" if before is not None else ""
+        out.print(f"[bold green]done[/]   {objective} {metrics[objective]:.3f}{was}")
     if (plan.run_dir / "report.html").is_file():
         out.print(f"       {escape(str(plan.run_dir / 'report.html'))}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import hydra
@@ -33,6 +34,9 @@ def main() -> None:
         if request.dry_run and not only_looks:
             console.show_plans(request.plans, as_json=request.dry_run == "json")
             sys.exit(0)
+        if not only_looks and request.plans[0].cfg.task.get("folder") is False:
+            run_in_place(request.plans[0].cfg)
+            sys.exit(0)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that errors look alike
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
         if request.sweep and not only_looks:
@@ -58,13 +62,19 @@ def check(words: Sequence[str], config_dir: str | None) -> Request:
         return plan_request(list(words))
 
 
+def run_in_place(cfg: DictConfig) -> None:
+    """Run a task that writes no folder of its own, here and now."""
+    module, _, name = str(cfg.task._target_).rpartition(".")
+    getattr(import_module(module), name)(cfg)
+
+
 def job(cfg: DictConfig) -> float | None:
     """One run, called by Hydra's launcher: returns the objective, for sweepers.
 
     Under the basic launcher a failed run is kept for the end, so that the rest of a sweep goes on.
     """
     hydra_cfg = HydraConfig.get()
-    run_dir = Path(hydra_cfg.runtime.output_dir)
+    run_dir = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
         console.announce(plan)

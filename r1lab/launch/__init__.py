@@ -1,1 +1,3 @@
 """Who runs what where: starting a run's processes and hearing how they ended."""
+
+PARENT = "R1LAB_PARENT"  # the launcher's process id, in the worker's environment

@@ -17,12 +17,12 @@ from typing import Any
 from omegaconf import DictConfig
 
 from r1lab.errors import R1labError, StorageError
+from r1lab.launch import PARENT
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, storage_cause
 
 log = logging.getLogger("r1lab")
 INTERRUPTED = 130
-PARENT = "R1LAB_PARENT"  # the launcher's process id, in the worker's environment
 PR_SET_PDEATHSIG = 1
 
 

@@ -78,12 +78,12 @@ def plan(
         return Plan(cfg, run_dir, findings)
     resolved = resolve(cfg)
     findings += _check_run(resolved, where)
+    if resolved.task.get("folder") is False:
+        return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
     findings += check_data(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)
-    if resolved.task.name == "report":
-        return Plan(resolved, run_dir, _check_run(resolved, where), {"run": {"task": "report"}})
     findings += check_folder(resolved, run_dir)
     plan = Plan(resolved, run_dir, findings)
     if not plan.errors:

@@ -98,6 +98,9 @@ def train(
     manifest.add(folder, dataset={"rows": len(splits.train), "fingerprint": fingerprint(splits.train)})
     if not checkpoint:
         manifest.add(folder, model=facts(model, cfg.model))
+    log.info("%d rows to train on, %d held out", len(splits.train), len(splits.test))
+    if checkpoint:
+        log.info("resuming from %s", checkpoint)
     began = time.monotonic()
     try:
         trainer.resume(checkpoint)
@@ -110,4 +113,19 @@ def train(
         **evaluator.before_and_after(),
     }
     trainer.save_model(str(folder.model))
-    return metrics
+    log.info("trained %d steps, model in %s", trainer.state.global_step, folder.model)
+    return metrics | {"notes": notes(cfg, metrics)}
+
+
+def notes(cfg: DictConfig, metrics: dict[str, Any]) -> list[str]:
+    """What a run changed, in plain sentences: the objective, then what the dataset has to say."""
+    said = []
+    now, was = metrics.get(cfg.objective), metrics.get(f"{cfg.objective}_before")
+    if now is not None and was is not None:
+        said.append(f"{cfg.objective} on held-out problems: {was:.1%} before, {now:.1%} after.")
+    if cfg.dataset.diagnose:
+        explain = getattr(import_module(str(cfg.dataset.diagnose).rpartition(".")[0]), "explain", None)
+        rates = {key.removeprefix("eval/"): value for key, value in metrics.items() if key.startswith("eval/")}
+        before = {key.removesuffix("_before"): value for key, value in rates.items() if key.endswith("_before")}
+        said += explain(before, rates) if explain else []
+    return said

@@ -91,4 +91,12 @@ class Evaluator(TrainerCallback):
         first, last = evals
         if len(self.results) == 1:
             return last
-        return last | {f"{key}_before": value for key, value in first.items()}
+        return last | {before(key): value for key, value in first.items()}
+
+
+def before(key: str) -> str:
+    """The name of a metric's first value: `eval/accuracy_low` becomes `eval/accuracy_before_low`."""
+    for suffix in ("_low", "_high"):
+        if key.endswith(suffix):
+            return f"{key.removesuffix(suffix)}_before{suffix}"
+    return f"{key}_before"

@@ -37,6 +37,7 @@ class Progress(TrainerCallback):
         self.bar: Bar | None = None
         self.started = self.said = 0.0
         self.first = 0
+        self.numbers: dict[str, float] = {}  # GRPO logs its rewards only at the steps that generate
 
     def attach(self, trainer: Trainer) -> None:
         """Take the place of the library's own progress output."""
@@ -74,17 +75,17 @@ class Progress(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        numbers = {word: logs[key] for key, word in SHOWN.items() if logs and logs.get(key) is not None}
-        if not state.is_world_process_zero or not numbers:
+        self.numbers |= {word: logs[key] for key, word in SHOWN.items() if logs and logs.get(key) is not None}
+        if not state.is_world_process_zero or not self.numbers or not logs or "train_runtime" in logs:
             return
         if self.bar:
-            text = "  ".join(f"{word} {value:.3g}" for word, value in numbers.items())
+            text = "  ".join(f"{word} {value:.3g}" for word, value in self.numbers.items())
             self.bar.update(self.bar.task_ids[0], completed=state.global_step, numbers=text)
         elif time.monotonic() - self.said >= EVERY or state.global_step == state.max_steps:
             self.said = time.monotonic()
             done = state.global_step - self.first
             eta = (self.said - self.started) / max(1, done) * (state.max_steps - state.global_step)
-            words = " ".join(f"{word}={value:.4g}" for word, value in numbers.items())
+            words = " ".join(f"{word}={value:.4g}" for word, value in self.numbers.items())
             step = f"step={state.global_step}/{state.max_steps}"
             self.console.print(f"{self.label.replace(' ', '_')} {step} {words} eta={eta:.0f}s", markup=False)
 
@@ -97,3 +98,47 @@ class Progress(TrainerCallback):
             self.bar.update(self.bar.task_ids[0], completed=self.bar.tasks[0].completed)
             self.bar.stop()
             self.bar = None
+
+
+class Counter:
+    """Shows how many of a known number of completions are done; call it with (done, total).
+
+    Args:
+        label: what is being done.
+        total: completions asked for.
+    """
+
+    def __init__(self, label: str, total: int):
+        self.label = label
+        self.total = total
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.bar: Bar | None = None
+        self.started = self.said = time.monotonic()
+
+    def __enter__(self) -> Counter:
+        if self.console.is_terminal:
+            self.bar = Bar(
+                TextColumn("[bold]{task.description}[/]"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("eta"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self.bar.add_task(self.label, total=self.total)
+            self.bar.start()
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], completed=done, total=total)
+        elif now - self.said >= EVERY or done == total:
+            self.said = now
+            eta = (now - self.started) / max(1, done) * (total - done)
+            self.console.print(f"{self.label} completions={done}/{total} eta={eta:.0f}s", markup=False)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()

@@ -205,6 +205,7 @@ class _Text(HTMLParser):
         self.tags.append((tag, dict(attrs)))
         if tag in self.VOID:
             return
+        self.parts.append(" " if self.inside else "")  # tags part words on a page
         if self.inside or self.wanted is None or dict(attrs).get("id") == self.wanted:
             self.inside += 1
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1lab.errors import ReportError
@@ -46,7 +46,12 @@ def test_a_run_can_be_repeated_from_its_page(fake_run, text_of):
     page = write_page(fake_run())
     again = text_of(page, "again")
     assert text_of(page, "command") == """python -m r1lab task=grpo trainer.learning_rate=0.0001 'name=it'"'"'s mine'"""
-    for fact in ("3f2a9c17be04d1 with uncommitted changes", "a81c44e09d and 20,000 rows", "5,243,136 parameters", "NVIDIA H200"):
+    for fact in (
+        "3f2a9c17be04d1 with uncommitted changes",
+        "a81c44e09d and 20,000 rows",
+        "5,243,136 parameters",
+        "NVIDIA H200",
+    ):
         assert fact in again
     assert text_of(page, "config").startswith("name: carry-the-one seed: 7 task: name: grpo")
     assert "eval/accuracy_low 0.8318" in text_of(page, "summary")
@@ -68,7 +73,12 @@ def test_a_dead_reward_infrastructure_failures_and_nan_are_red(fake_run, content
     lines = [dict(line) for line in contents["lines"]]
     for line in lines:
         if "reward" in line:
-            line |= {"rewards/format": 0, "rewards/format/std": 0.0, "infrastructure_failures/accuracy": 2, "skipped/accuracy": 1}
+            line |= {
+                "rewards/format": 0,
+                "rewards/format/std": 0.0,
+                "infrastructure_failures/accuracy": 2,
+                "skipped/accuracy": 1,
+            }
     lines[-1]["loss"] = None
     page = write_page(fake_run(metrics=lines))
     text = text_of(page)
@@ -112,11 +122,13 @@ def test_an_eval_only_run_has_one_number(fake_run, text_of):
 def test_an_sft_run_shows_its_loss_and_token_accuracy(fake_run, text_of):
     lines = [{"step": s, "time": s, "loss": 2.5 / s, "mean_token_accuracy": 0.5 + s / 100} for s in range(1, 31)]
     config = "name: sft\ntask: {name: sft}\nmodel: {name: qwen}\ndataset: {name: traces}\n"
-    page = write_page(fake_run(config=config, metrics=lines, summary={"train_seconds": 3.0}, train=None, evaluated=None))
+    page = write_page(
+        fake_run(config=config, metrics=lines, summary={"train_seconds": 3.0}, train=None, evaluated=None)
+    )
     text = text_of(page)
     assert "task sft" in text
     assert "Loss loss 0.08333" in text and "mean_token_accuracy 0.8" in text
-    assert "id=\"result\"" not in page.read_text()
+    assert 'id="result"' not in page.read_text()
 
 
 def test_metrics_unknown_to_the_page_stand_under_other(fake_run, text_of):
@@ -125,16 +137,37 @@ def test_metrics_unknown_to_the_page_stand_under_other(fake_run, text_of):
 
 def test_hostile_text_is_shown_as_text_wherever_it_comes_from(fake_run, contents, tags_of, text_of):
     line = contents["completion"](0, 0, right=True)
-    line |= {"prompt": HOSTILE, "completion": HOSTILE * 2, "solution": HOSTILE, "rewards": {HOSTILE: 1.0}, "finish": HOSTILE}
-    metrics = [{"step": s, "time": s, HOSTILE: s, f"rewards/{HOSTILE}": s, f"eval/{HOSTILE}": s, "$x$": 1} for s in (1, 2)]
-    manifest = contents["manifest"] | {"status": "failed", "cause": HOSTILE, "command": [HOSTILE], "versions": {HOSTILE: HOSTILE}}
+    line |= {
+        "prompt": HOSTILE,
+        "completion": HOSTILE * 2,
+        "solution": HOSTILE,
+        "rewards": {HOSTILE: 1.0},
+        "finish": HOSTILE,
+    }
+    metrics = [
+        {"step": s, "time": s, HOSTILE: s, f"rewards/{HOSTILE}": s, f"eval/{HOSTILE}": s, "$x$": 1} for s in (1, 2)
+    ]
+    manifest = contents["manifest"] | {
+        "status": "failed",
+        "cause": HOSTILE,
+        "command": [HOSTILE],
+        "versions": {HOSTILE: HOSTILE},
+    }
     summary = {"notes": [HOSTILE], HOSTILE: HOSTILE}
     config = json.dumps({"name": HOSTILE, "task": HOSTILE, "reward": {HOSTILE: {"weight": 1}}})
     page = write_page(
-        fake_run(train=[line], evaluated=[line], metrics=metrics, manifest=manifest, summary=summary, config=config, log=HOSTILE)
+        fake_run(
+            train=[line],
+            evaluated=[line],
+            metrics=metrics,
+            manifest=manifest,
+            summary=summary,
+            config=config,
+            log=HOSTILE,
+        )
     )
     tags = tags_of(page)
-    assert {tag for tag, _ in tags}.isdisjoint({"script", "img", "iframe", "object"} - set())
+    assert {tag for tag, _ in tags}.isdisjoint({"script", "img", "iframe", "object"})
     assert not [attributes for _, attributes in tags if any(name.startswith("on") for name in attributes)]
     assert "<script>alert(1)</script>]]><![CDATA[</pre></textarea>␀�" in text_of(page, "completions")
     assert "{{ 7 * 7 }}&amp;" in text_of(page, "learnt")
@@ -152,17 +185,21 @@ def test_the_page_stands_alone(fake_run, tags_of):
 
 
 def test_a_hundred_thousand_lines_make_a_small_page(fake_run, contents, text_of):
-    line = next(line for line in contents["lines"] if "reward" in line)
-    metrics = "".join(json.dumps(line | {"step": s, "time": s / 2, "reward": s % 7}) + "\n" for s in range(100_000))
+    metrics = "".join(
+        f'{{"step": {s}, "time": {s / 2}, "reward": {s % 7}, "loss": {1 / (s + 1)}}}\n' for s in range(100_000)
+    )
     long = contents["completion"](0, 0, right=True) | {"completion": "x" * 5_000_000}
-    page = write_page(fake_run(metrics=metrics, train=[long], config="name: x\n" + "#" * 5_000_000))
+    page = write_page(fake_run(metrics=metrics, train=[long], config="name: x\n" + "#" * 300_000))
     assert page.stat().st_size < 3_000_000
     assert "steps 99,999" in text_of(page)
     assert "characters are not shown" in text_of(page, "completions")
 
 
 def test_hundreds_of_metrics_and_rewards_make_a_small_page(fake_run, text_of):
-    metrics = [{"step": s, **{f"m{i}": s * i for i in range(300)}, **{f"rewards/r{i}": 1 / (s + i) for i in range(1, 99)}} for s in range(300)]
+    metrics = [
+        {"step": s, **{f"m{i}": s * i for i in range(300)}, **{f"rewards/r{i}": 1 / (s + i) for i in range(1, 99)}}
+        for s in range(60)
+    ]
     page = write_page(fake_run(metrics=metrics))
     assert page.stat().st_size < 3_000_000
     assert "Not drawn, for want of room" in text_of(page)
@@ -194,7 +231,7 @@ class _Pre(HTMLParser):
         self.text += data if self.depth else ""
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None)
 @given(text=st.text(st.characters(), max_size=300))  # every code point, lone surrogates too
 def test_any_completion_is_shown_as_it_is(text):
     line = {"step": 1, "prompt": "p", "completion": text, "solution": None, "rewards": {"accuracy": 1.0}}
@@ -207,16 +244,20 @@ def test_any_completion_is_shown_as_it_is(text):
     assert (clean(text) or "(empty)") in reader.text
 
 
-values = st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=3), st.booleans(), st.lists(st.integers(), max_size=1))
+values = st.one_of(
+    st.floats(), st.integers(), st.none(), st.text(max_size=3), st.booleans(), st.lists(st.integers(), max_size=1)
+)
 keys = st.sampled_from(["loss", "reward", "rewards/a", "rewards/a/std", "eval/accuracy", "eval/accuracy_low",
                         "eval/accuracy_high", "skipped/a", "infrastructure_failures/a", "kl"]) | st.text(max_size=5)  # fmt: skip
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     lines=st.lists(st.dictionaries(keys, values, max_size=4), max_size=5),
     summary=st.dictionaries(keys | st.sampled_from(["objective", "notes", "eval/accuracy_before"]), values, max_size=4),
-    manifest=st.dictionaries(st.sampled_from(["status", "cause", "git", "hardware", "resumed", "command", "started", "ended"]), values),
+    manifest=st.dictionaries(
+        st.sampled_from(["status", "cause", "git", "hardware", "resumed", "command", "started", "ended"]), values
+    ),
 )
 def test_any_numbers_make_a_page(lines, summary, manifest):
     with tempfile.TemporaryDirectory() as name:

@@ -54,7 +54,9 @@ def test_a_resumed_run_counts_each_step_once_as_written_last(fake_run):
 
 
 def test_numbers_that_are_none_are_gaps(fake_run):
-    lines = '{"step": 1, "kl": NaN}\n{"step": 2, "kl": 0.5, "x": Infinity}\n{"step": 3, "kl": null, "rewards/a": null}\n'
+    lines = (
+        '{"step": 1, "kl": NaN}\n{"step": 2, "kl": 0.5, "x": Infinity}\n{"step": 3, "kl": null, "rewards/a": null}\n'
+    )
     series = read_run(fake_run(metrics=lines)).series
     assert [math.isnan(v) for v in series["kl"].values] == [True, False, True]
     assert (series["kl"].last, series["kl"].first_not_finite) == (0.5, 1)
@@ -90,7 +92,12 @@ def test_completions_keep_the_earliest_and_the_latest_of_each_prompt(fake_run, c
     lines = [make(step, problem, right=step > 0) for step in range(0, 500, 10) for problem in range(4)]
     kept = read_run(fake_run(train=lines)).completions["train"]
     first = [(c.step, c.prompt) for c in kept][:4]
-    assert first == [(0, "What is 100 + 58?"), (0, "What is 137 + 149?"), (0, "What is 174 + 240?"), (0, "What is 211 + 331?")]
+    assert first == [
+        (0, "What is 100 + 58?"),
+        (0, "What is 137 + 149?"),
+        (0, "What is 174 + 240?"),
+        (0, "What is 211 + 331?"),
+    ]
     assert {c.step for c in kept} >= {0, 490}
     assert len(kept) <= 8 + 64
 

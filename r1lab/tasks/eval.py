@@ -1,0 +1,71 @@
+"""task=eval: n samples per held-out problem; pass@1, pass@k and maj@k, each with a 95 % interval over problems."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from omegaconf import DictConfig
+
+from r1lab.data import loading as data
+from r1lab.engines.base import Sampling
+from r1lab.engines.transformers import TransformersEngine
+from r1lab.errors import DataError
+from r1lab.evaluation.metrics import estimate, majority_at_k, pass_at_k
+from r1lab.evaluation.sampling import Sampled, sample_and_score, summary
+from r1lab.models import loading as models
+from r1lab.rewards.base import build_all
+from r1lab.rewards.math import final_answer
+from r1lab.runs import manifest
+from r1lab.runs.folder import RunFolder, dumps, write_atomic
+from r1lab.tasks.training import diagnosis, quiet
+from r1lab.trainers.progress import Counter
+
+
+def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Evaluate a model.
+
+    Returns:
+        `eval/<reward>` means, and by the first reward `eval/pass@1`, `eval/pass@k` and `eval/maj@k` for each k of
+        `task.k`, each with `_low` and `_high`.
+
+    Raises:
+        DataError: the dataset holds no problem out.
+    """
+    quiet()
+    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
+    splits = data.load(cfg.dataset)
+    rows = splits.test.select(range(min(cfg.eval.problems, len(splits.test))))
+    if len(rows) == 0:
+        raise DataError(f"dataset {cfg.dataset.name} holds no problem out (eval.problems={cfg.eval.problems})")
+    rewards = build_all(cfg)
+    manifest.add(folder, model=models.facts(model, cfg.model), dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)})
+    sampling = Sampling(
+        cfg.task.n, cfg.eval.temperature, cfg.eval.top_p, cfg.eval.top_k or 0, cfg.eval.max_tokens, cfg.seed
+    )
+    began = time.monotonic()
+    with Counter("eval", len(rows) * cfg.task.n) as counter:
+        engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
+        sampled = sample_and_score(engine, rows, rewards, sampling, counter)
+    write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in sampled.records(0)))
+    metrics = {**summary(sampled, diagnosis(cfg)), **at_k(sampled, rewards[0].__name__, list(cfg.task.k))}
+    seconds = round(time.monotonic() - began, 2)
+    write_atomic(folder.path / "metrics.jsonl", dumps({"step": 0, "time": seconds, **metrics}) + "\n")
+    return {**metrics, "objective": cfg.objective, "problems": len(rows), "samples": cfg.task.n, "eval_seconds": seconds}
+
+
+def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:
+    """pass@k and maj@k by one reward, problems that it skipped altogether left out and counted."""
+    right = sampled.right(reward)
+    kept = [i for i, row in enumerate(sampled.scores[reward]) if any(score is not None for score in row)]
+    answers = [[final_answer(completion.text) for completion in sampled.completions[i]] for i in kept]
+    if not right:
+        raise DataError(f"reward {reward} could score no problem: there is nothing to measure")
+    metrics: dict[str, float] = {"eval/problems_skipped": len(sampled.rows) - len(kept)}
+    for k in sorted({1, *ks}):
+        passed = [pass_at_k(len(row), sum(row), k) for row in right]
+        metrics |= estimate(passed).record(f"eval/pass@{k}")
+        if k > 1:
+            votes = [majority_at_k(texts, row, k) for texts, row in zip(answers, right, strict=True)]
+            metrics |= estimate(votes).record(f"eval/maj@{k}")
+    return metrics

@@ -1,0 +1,30 @@
+"""task=report: write the page of a run again, or the table and the page of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from r1lab.errors import ReportError
+from r1lab.report.page import write_page
+from r1lab.report.sweep import read_sweep, sweep_table, write_sweep
+
+
+def run(cfg: DictConfig) -> None:
+    """Write the page of `task.run`, a run's folder or a sweep's.
+
+    Raises:
+        ReportError: it is neither.
+    """
+    target = Path(cfg.task.run)
+    console = Console(highlight=False, soft_wrap=True)
+    if (target / "run.yaml").is_file():
+        console.print(str(write_page(target)), markup=False)
+        return
+    if not any((path / "run.yaml").is_file() for path in target.glob("*")):
+        raise ReportError(f"{target} holds neither a run (run.yaml) nor a sweep of runs")
+    page = write_sweep(target)
+    console.print(sweep_table(read_sweep(target)))
+    console.print(str(page), markup=False)

@@ -1,0 +1,65 @@
+"""task=rft: rejection-sampled fine-tuning (Yuan et al. 2023, arXiv 2308.01825), the cheap alternative to compare with.
+
+One round: sample completions of the training problems from the model as it is, keep those that the first reward gives
+full marks, fine-tune on them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from datasets import Dataset
+from omegaconf import DictConfig
+
+from r1lab.data import loading as data
+from r1lab.engines.base import Sampling
+from r1lab.engines.transformers import TransformersEngine
+from r1lab.errors import DataError
+from r1lab.evaluation.sampling import sample_and_score
+from r1lab.models import loading as models
+from r1lab.rewards.base import build_all
+from r1lab.runs.folder import RunFolder, dumps, write_atomic
+from r1lab.tasks.training import arguments, quiet, train
+from r1lab.trainers.sft import SFT
+
+log = logging.getLogger("r1lab")
+KEPT = "kept.jsonl"
+
+
+def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Sample, keep what is right, fine-tune on it and save; adds `sampled` and `kept` to `training.train`'s metrics.
+
+    Raises:
+        DataError: nothing that was sampled is right.
+    """
+    quiet()
+    args = arguments(cfg, folder)
+    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
+    splits = data.load(cfg.dataset)
+    rewards = build_all(cfg)
+    if not (folder.path / KEPT).is_file():  # a resumed run fine-tunes on what the first one kept
+        sampling = Sampling(
+            cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=cfg.seed
+        )
+        rows = splits.train.select(range(min(cfg.task.problems, len(splits.train))))
+        engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
+        sampled = sample_and_score(engine, rows, rewards[:1], sampling)
+        kept = [
+            {"prompt": row["prompt"], "completion": [{"role": "assistant", "content": completion.text}]}
+            for row, completions, scores in zip(
+                rows, sampled.completions, sampled.scores[rewards[0].__name__], strict=True
+            )
+            for completion, score in zip(completions, scores, strict=True)
+            if score is not None and score >= cfg.task.keep and completion.finish == "stop"
+        ]
+        write_atomic(folder.path / KEPT, "".join(dumps(row) + "\n" for row in kept))
+    kept = [json.loads(line) for line in (folder.path / KEPT).read_text(encoding="utf-8").splitlines()]
+    tried = min(cfg.task.problems, len(splits.train)) * cfg.task.n
+    log.info("rft kept %d of %d completions", len(kept), tried)
+    if not kept:
+        raise DataError(f"none of {tried} completions reached {rewards[0].__name__} ≥ {cfg.task.keep}: nothing to learn")
+    trainer = SFT(model=model, args=args, train_dataset=Dataset.from_list(kept), processing_class=tokenizer)
+    metrics = train(trainer, cfg, folder, model, tokenizer, splits, rewards)
+    return {**metrics, "sampled": tried, "kept": len(kept)}

@@ -1,0 +1,116 @@
+"""A sweep's page and table."""
+
+import pytest
+from rich.console import Console
+
+from r1lab.errors import ReportError
+from r1lab.report.__main__ import main
+from r1lab.report.page import write_page
+from r1lab.report.sweep import read_sweep, sweep_table, write_sweep
+
+
+@pytest.fixture
+def sweep(fake_run, contents, tmp_path):
+    """Five runs over the learning rate: 1 is the best; 2 failed, 3 was killed, 4 left nothing."""
+    for number, (rate, accuracy) in enumerate([(1e-6, 0.5), (1e-4, 0.9)]):
+        summary = {"objective": "eval/accuracy", "eval/accuracy": accuracy, "eval/accuracy_low": accuracy - 0.03,
+                   "eval/accuracy_high": accuracy + 0.03, "eval/format": 0.99}  # fmt: skip
+        fake_run(f"sweep/{number}", learning_rate=rate, summary=summary, steps=20)
+    failed = contents["manifest"] | {"status": "failed", "cause": "loss became NaN"}
+    fake_run("sweep/2", learning_rate=1e-2, summary=None, manifest=failed, steps=20, metrics=contents["lines"][:1])
+    running = contents["manifest"] | {"status": "running", "ended": None}
+    fake_run("sweep/3", learning_rate=1e-3, summary=None, manifest=running, steps=20, metrics=contents["lines"][:80])
+    (tmp_path / "sweep/4").mkdir()
+    (tmp_path / "sweep/.submitit").mkdir()
+    write_page(tmp_path / "sweep/1")
+    return tmp_path / "sweep"
+
+
+def test_the_best_run_comes_first_and_the_broken_ones_last(sweep):
+    rows = read_sweep(sweep)
+    assert [row.name for row in rows] == ["1", "0", "3", "4", "2"]
+    assert [row.status for row in rows] == ["finished", "finished", "unfinished", "unfinished", "failed"]
+    assert rows[0].objective.value == 0.9 and rows[0].metrics["eval/format"] == 0.99
+    assert rows[4].cause == "loss became NaN"
+
+
+def test_only_what_differs_is_a_column(sweep):
+    assert [row.settings for row in read_sweep(sweep)] == [
+        {"trainer.learning_rate": value} for value in (1e-4, 1e-6, 1e-3, "–", 1e-2)
+    ]
+
+
+def test_a_group_stands_for_the_keys_its_option_brings(fake_run, tmp_path):
+    options = [("tiny", 4, "{accuracy: {weight: 1}}"), ("qwen", 28, "{accuracy: {weight: 1}, format: {weight: 2}}")]
+    for number, (name, layers, rewards) in enumerate(options * 2):
+        seed = number // 2
+        config = f"name: grpo-{name}\nseed: {seed}\nmodel: {{name: {name}, layers: {layers}, build: {{seed: {seed}}}}}\nreward: {rewards}\n"
+        fake_run(f"s/{number}", config=config + f"out: /runs/{number}/model\ncontext: {layers}\n", steps=2)
+    settings = {row.name: row.settings for row in read_sweep(tmp_path / "s")}
+    assert settings["0"] == {"model": "tiny", "reward": "accuracy", "seed": 0.0}
+    assert settings["3"] == {"model": "qwen", "reward": "accuracy, format", "seed": 1.0}
+
+
+def test_losses_are_sorted_downwards_and_an_unknown_objective_is_refused(sweep):
+    assert [row.name for row in read_sweep(sweep, "loss")][:2] == ["1", "0"]
+    rows = read_sweep(sweep, "eval/length")
+    assert rows[0].key == "eval/length" and rows[0].objective.value == 50.2
+    with pytest.raises(ReportError, match=r"metric eval/acuracy\. The nearest is eval/accuracy\."):
+        read_sweep(sweep, "eval/acuracy")
+
+
+def test_a_folder_without_runs_is_an_error(tmp_path):
+    with pytest.raises(ReportError, match="holds no runs"):
+        read_sweep(tmp_path)
+    with pytest.raises(ReportError, match="cannot|can be read"):
+        write_sweep(tmp_path / "gone")
+
+
+def test_the_table_for_the_terminal(sweep):
+    console = Console(width=160, color_system=None)
+    with console.capture() as capture:
+        console.print(sweep_table(read_sweep(sweep)))
+    header, _, best, *_, failed = [line for line in capture.get().splitlines() if line.strip()]
+    assert [part.strip() for part in header.split("┃")] == [
+        "run",
+        "learning_rate",
+        "eval/accuracy",
+        "eval/format",
+        "eval/carries_kept",
+        "time",
+        "status",
+    ]
+    assert [part.strip() for part in best.split("│")][:4] == ["1", "0.0001", "90.0 %", "0.99"]
+    assert failed.split("│")[-1].strip() == "failed: loss became NaN"
+
+
+def test_the_page_shows_the_table_the_best_run_and_links(sweep, text_of, tags_of):
+    page = write_sweep(sweep)
+    assert page == sweep / "sweep.html"
+    text = text_of(page)
+    assert (
+        text_of(page, "best") == "The best run is 1 90.0 % 95 % interval 87.0 % to 93.0 % trainer.learning_rate=0.0001"
+    )
+    assert "1 finished 0.0001 90.0 % 0.99" in text
+    assert "2 failed loss became NaN 0.01 –" in text
+    assert "eval/accuracy against trainer.learning_rate" in text
+    links = [attributes["href"] for tag, attributes in tags_of(page) if tag == "a"]
+    assert links == ["./1/report.html"]  # the others have no page
+    assert "script-src 'sha256-" in page.read_text()
+
+
+def test_a_sweep_of_failures_has_a_page(fake_run, contents, tmp_path, text_of):
+    for number in range(2):
+        failed = contents["manifest"] | {"status": "failed", "cause": "<b>no disk</b>\0"}
+        fake_run(f"s/{number}", manifest=failed, summary=None, metrics=None, config=f"seed: {number}\n")
+    page = write_sweep(tmp_path / "s")
+    assert "No run finished with a value of eval/accuracy." in text_of(page)
+    assert "<b>no disk</b>␀" in text_of(page)
+
+
+def test_the_command_line_writes_either_page(sweep, capsys):
+    assert main([str(sweep), str(sweep / "0")]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(sweep / "sweep.html"), str(sweep / "0/report.html")]
+    assert main([str(sweep / "nothing")]) == 2
+    assert "nothing" in capsys.readouterr().err
+    assert main([]) == 2
