@@ -20,6 +20,7 @@ from r1lab.config.compose import BASIC_LAUNCHER, register, session
 from r1lab.config.experiments import CONF
 from r1lab.errors import ConfigError, R1labError
 from r1lab.launch.local import launch
+from r1lab.plan.places import display
 from r1lab.plan.request import Request, plan_job, plan_request
 
 failures: list[R1labError] = []
@@ -30,7 +31,9 @@ def main() -> None:
     arguments = get_args_parser().parse_args()
     try:
         request = check(arguments.overrides, arguments.config_dir)
-        only_looks = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
+        only_looks = (
+            arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
+        )
         if request.dry_run and not only_looks:
             console.show_plans(request.plans, as_json=request.dry_run == "json")
             sys.exit(0)
@@ -74,7 +77,7 @@ def job(cfg: DictConfig) -> float | None:
     Under the basic launcher a failed run is kept for the end, so that the rest of a sweep goes on.
     """
     hydra_cfg = HydraConfig.get()
-    run_dir = Path(os.path.relpath(hydra_cfg.runtime.output_dir))
+    run_dir = Path(display(Path(hydra_cfg.runtime.output_dir)))
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
         console.announce(plan)
@@ -90,4 +93,3 @@ def job(cfg: DictConfig) -> float | None:
 
 
 register()
-

@@ -59,9 +59,13 @@ class Dataset:
 
 @dataclass
 class Engine:
-    """How completions are made. `transformers` samples in the training process."""
+    """How completions are made. `transformers` samples in the training process.
+
+    `shortcuts` lets completions share the work they have in common; false runs TRL's own code, step by step.
+    """
 
     name: str = "transformers"
+    shortcuts: bool = True
 
 
 @dataclass

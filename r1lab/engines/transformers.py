@@ -90,7 +90,9 @@ class TransformersEngine:
     ) -> list[list[int]]:
         """Completions by `model.generate`, for models that `sample` does not handle."""
         greedy = sampling.temperature == 0
-        settings = {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+        settings = (
+            {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+        )
         with torch.inference_mode(), torch.random.fork_rng():
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
             output = self.model.generate(

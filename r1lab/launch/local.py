@@ -21,8 +21,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from r1lab.errors import RunError, UserError
-from r1lab.plan.hardware import cores
 from r1lab.launch import PARENT
+from r1lab.plan.hardware import cores
 from r1lab.runs.folder import RunFolder
 
 SCRUBBED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "HYDRA_FULL_ERROR")

@@ -58,9 +58,7 @@ class Plan:
         return json.dumps({"folder": str(self.run_dir), **self.facts, "findings": findings}, indent=2, default=str)
 
 
-def plan(
-    cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Sequence[tuple[str, Path]] = ()
-) -> Plan:
+def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Sequence[tuple[str, Path]] = ()) -> Plan:
     """Check and resolve one composed config.
 
     Args:
@@ -114,7 +112,9 @@ def resolve(cfg: DictConfig) -> DictConfig:
 def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     findings = []
     if cfg.dry_run not in DRY_RUNS:
-        findings.append(Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json, full or false"))
+        findings.append(
+            Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json, full or false")
+        )
     for name in cfg.get("trainer") or {}:
         if name in OWNED:
             what = f"trainer.{name} is set by r1lab"

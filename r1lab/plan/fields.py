@@ -173,7 +173,7 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
     container = next((".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1) if ".".join(parts[:n]) in schema), "")
     name = parts[len(container.split(".")) if container else 0]
     known = schema[container]
-    if container == "" and name == "trainer" or container == "trainer" and not cfg.get("trainer"):
+    if (container == "" and name == "trainer") or (container == "trainer" and not cfg.get("trainer")):
         return [Finding(f"task={cfg.task.name} trains nothing, so {key} has no meaning", place, fix="leave it out")]
     if name not in known:
         full = f"{container}.{name}".lstrip(".")

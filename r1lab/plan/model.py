@@ -39,7 +39,9 @@ def check_model(cfg: DictConfig, where: Where) -> list[Finding]:
         close = f"model.path={display(Path(model.path) / inner[0])}" if inner else ""
         findings.append(Finding(what, where("model.path"), close))
     if not model.path and not model.repo and not model.build:
-        findings.append(Finding("model.repo has no value", where("model"), fix="model.repo=ORG/NAME or model.path=FOLDER"))
+        findings.append(
+            Finding("model.repo has no value", where("model"), fix="model.repo=ORG/NAME or model.path=FOLDER")
+        )
     for name, valid in (("dtype", DTYPES), ("attention", ATTENTIONS)):
         if model[name] not in valid:
             place = where(f"model.{name}")

@@ -90,9 +90,7 @@ def plan_job(cfg: DictConfig, run_dir: Path, words: Sequence[str]) -> Plan:
     return require(planned)
 
 
-def plan_fresh(
-    cfg: DictConfig, run_dir: Path, words: Sequence[str], files: Sequence[tuple[str, Path]] = ()
-) -> Plan:
+def plan_fresh(cfg: DictConfig, run_dir: Path, words: Sequence[str], files: Sequence[tuple[str, Path]] = ()) -> Plan:
     """Plan a run in `run_dir`; a folder that holds a run already is resumed if it is the same run."""
     planned = plan(cfg, run_dir, words, files)
     if not planned.errors and (run_dir / "run.yaml").is_file():

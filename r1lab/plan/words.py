@@ -95,7 +95,7 @@ def _group_findings(override: Override) -> list[Finding]:
     findings = []
     for value in _values(override):
         for option in value if isinstance(value, list) else [value]:
-            if option is None or isinstance(option, str) and option in options:
+            if option is None or (isinstance(option, str) and option in options):
                 continue
             close = nearest(str(option), options)
             fix = f"one of: {some(options)}"

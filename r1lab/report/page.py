@@ -114,7 +114,7 @@ def _change(result: Score | None) -> str:
     if result is None or result.change is None or result.before is None:
         return ""
     if "%" in value_of(result.key, result.before.value):
-        text = percent(result.change, signed=True).replace(" %", " points")
+        text = percent(result.change, signed=True).replace("%", "points")
     else:
         text = ("+" if result.change > 0 else "") + number(result.change)
     if result.apart is None:
@@ -150,7 +150,6 @@ def _manifest(run: Run) -> list[tuple[str, str]]:
     git, data, model, machine = (_mapping(manifest, key) for key in ("git", "dataset", "model", "hardware"))
     commit = str(git.get("commit", "")) + (" with uncommitted changes" if git.get("dirty") else "")
     parameters = as_number(model.get("parameters"))
-    gpus = machine.get("gpus")
     memory = as_number(machine.get("memory_gb"))
     rows = {
         "seed": manifest.get("seed", run.config.get("seed")),
@@ -162,11 +161,7 @@ def _manifest(run: Run) -> list[tuple[str, str]]:
                 machine.get("cpu"),
                 _counted(machine.get("cores"), "cores"),
                 f"{memory:.0f} GB memory" if memory is not None else None,
-                joined([str(gpu) for gpu in gpus[:16]])
-                if isinstance(gpus, list) and gpus
-                else "no GPU"
-                if machine
-                else None,
+                _gpus(machine["gpus"]) if "gpus" in machine else None,
             )
         ),
         "python": manifest.get("python"),
@@ -177,6 +172,13 @@ def _manifest(run: Run) -> list[tuple[str, str]]:
         "exit code": manifest.get("exit"),
     }
     return [(name, _cell(value)) for name, value in rows.items() if value not in (None, "")]
+
+
+def _gpus(gpus: object) -> str:
+    """Their names, or only how many there were."""
+    if isinstance(gpus, list) and gpus:
+        return joined([str(gpu) for gpu in gpus[:16]])
+    return (_counted(gpus, "GPU" if gpus == 1 else "GPUs") if gpus else None) or "no GPU"
 
 
 def _present(*parts: object) -> list[str]:

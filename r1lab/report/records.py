@@ -100,7 +100,10 @@ class Run:
 
     @property
     def trained(self) -> bool:
-        return any(key in self.series for key in ("loss", "reward", "learning_rate", "grad_norm"))
+        """Whether this is a run that trains: the others evaluate once, and that is their result."""
+        return bool(self.config.get("trainer")) or any(
+            key in self.series for key in ("loss", "reward", "learning_rate", "grad_norm")
+        )
 
 
 def is_run(folder: Path) -> bool:

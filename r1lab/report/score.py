@@ -83,7 +83,8 @@ def final(run: Run, key: str) -> Estimate | None:
 def _before(run: Run, key: str) -> Estimate | None:
     value = as_number(run.summary.get(f"{key}_before"))
     if value is not None:
-        low, high = (as_number(run.summary.get(f"{key}_before_{end}")) for end in ("low", "high"))
+        ends = ((f"{key}_before_{end}", f"{key}_{end}_before") for end in ("low", "high"))  # either order is written
+        low, high = (as_number(run.summary.get(a, run.summary.get(b))) for a, b in ends)
         return Estimate(value, low, high)
     return _from_stream(run, key, 0) if run.trained else None
 

@@ -55,8 +55,8 @@ def number(value: object, digits: int = 4) -> str:
 
 
 def percent(value: float, signed: bool = False) -> str:
-    """0.8712 → "87.1 %"."""
-    return f"{100 * value:{'+' if signed else ''}.1f} %".replace("-", "−")
+    """0.8712 → "87.1 %", with a space that does not break."""
+    return f"{100 * value:{'+' if signed else ''}.1f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def is_share(key: str) -> bool:

@@ -56,7 +56,9 @@ class Reward:
         given = columns if self.takes_all else {key: value for key, value in columns.items() if key in self.takes}
         scores = list(self.function([text_of(item) for item in completions], **given))
         if len(scores) != len(completions):
-            raise RewardError(f"reward {self.__name__} returned {len(scores)} scores for {len(completions)} completions")
+            raise RewardError(
+                f"reward {self.__name__} returned {len(scores)} scores for {len(completions)} completions"
+            )
         for score in scores:
             if score is not None and not math.isfinite(score):
                 raise RewardError(f"reward {self.__name__} returned {score}; a score is finite, or None to skip")

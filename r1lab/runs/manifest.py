@@ -16,7 +16,17 @@ from omegaconf import DictConfig
 from r1lab.plan.hardware import cores, gpus, memory_gb
 from r1lab.runs.folder import RunFolder
 
-PACKAGES = ("r1lab", "torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "math-verify", "hydra-core")
+PACKAGES = (
+    "r1lab",
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "math-verify",
+    "hydra-core",
+)
 
 
 def now() -> str:

@@ -17,7 +17,11 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
     """Leaves of a nested mapping by dotted key; lists are leaves."""
     if not isinstance(node, dict):
         return {prefix: node}
-    return {key: value for name, item in node.items() for key, value in flatten(item, f"{prefix}.{name}".lstrip(".")).items()}
+    return {
+        key: value
+        for name, item in node.items()
+        for key, value in flatten(item, f"{prefix}.{name}".lstrip(".")).items()
+    }
 
 
 def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:

@@ -39,7 +39,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     if len(rows) == 0:
         raise DataError(f"dataset {cfg.dataset.name} holds no problem out (eval.problems={cfg.eval.problems})")
     rewards = build_all(cfg)
-    manifest.add(folder, model=models.facts(model, cfg.model), dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)})
+    manifest.add(
+        folder, model=models.facts(model, cfg.model), dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)}
+    )
     sampling = Sampling(
         cfg.task.n, cfg.eval.temperature, cfg.eval.top_p, cfg.eval.top_k or 0, cfg.eval.max_tokens, cfg.seed
     )
@@ -51,7 +53,13 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     metrics = {**summary(sampled, diagnosis(cfg)), **at_k(sampled, rewards[0].__name__, list(cfg.task.k))}
     seconds = round(time.monotonic() - began, 2)
     write_atomic(folder.path / "metrics.jsonl", dumps({"step": 0, "time": seconds, **metrics}) + "\n")
-    return {**metrics, "objective": cfg.objective, "problems": len(rows), "samples": cfg.task.n, "eval_seconds": seconds}
+    return {
+        **metrics,
+        "objective": cfg.objective,
+        "problems": len(rows),
+        "samples": cfg.task.n,
+        "eval_seconds": seconds,
+    }
 
 
 def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:

@@ -29,5 +29,6 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         processing_class=tokenizer,
         reward_funcs=rewards,
         folder=folder,
+        shortcuts=cfg.engine.shortcuts,
     )
     return train(trainer, cfg, folder, model, tokenizer, splits, rewards)

@@ -40,9 +40,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     splits = data.load(cfg.dataset)
     rewards = build_all(cfg)
     if not (folder.path / KEPT).is_file():  # a resumed run fine-tunes on what the first one kept
-        sampling = Sampling(
-            cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=cfg.seed
-        )
+        sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=cfg.seed)
         rows = splits.train.select(range(min(cfg.task.problems, len(splits.train))))
         engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
         sampled = sample_and_score(engine, rows, rewards[:1], sampling)
@@ -59,7 +57,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     tried = min(cfg.task.problems, len(splits.train)) * cfg.task.n
     log.info("rft kept %d of %d completions", len(kept), tried)
     if not kept:
-        raise DataError(f"none of {tried} completions reached {rewards[0].__name__} ≥ {cfg.task.keep}: nothing to learn")
+        raise DataError(
+            f"none of {tried} completions reached {rewards[0].__name__} ≥ {cfg.task.keep}: nothing to learn"
+        )
     trainer = SFT(model=model, args=args, train_dataset=Dataset.from_list(kept), processing_class=tokenizer)
     metrics = train(trainer, cfg, folder, model, tokenizer, splits, rewards)
     return {**metrics, "sampled": tried, "kept": len(kept)}

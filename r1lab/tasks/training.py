@@ -36,6 +36,9 @@ def quiet() -> None:
     datasets.disable_progress_bars()
     transformers.logging.disable_progress_bar()
     transformers.logging.set_verbosity_warning()
+    transformers.logging.disable_default_handler()
+    transformers.logging.enable_propagation()
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
 
 
 def named(target: str) -> Any:

@@ -77,7 +77,9 @@ class Evaluator(TrainerCallback):
         if self.due(state.global_step, state.max_steps):
             self.evaluate(state.global_step)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.evaluate(state.global_step)
 
     def before_and_after(self) -> dict[str, float]:

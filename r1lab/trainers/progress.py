@@ -89,7 +89,9 @@ class Progress(TrainerCallback):
             step = f"step={state.global_step}/{state.max_steps}"
             self.console.print(f"{self.label.replace(' ', '_')} {step} {words} eta={eta:.0f}s", markup=False)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 from transformers.training_args import TrainingArguments
 
@@ -57,13 +58,26 @@ class Resumable(Trainer):
                 sync(file)
             (checkpoint / COMPLETE).touch()
             sync(checkpoint)
-            rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=limit, use_mtime=True)
+            rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=limit, use_mtime=False)
 
     def resume(self, checkpoint: Path | None) -> None:
         """Train to the end, from a checkpoint where there is one."""
+        if checkpoint and self._was_last(checkpoint):
+            self._load_from_checkpoint(str(checkpoint))
+            self.callback_handler.on_train_end(self.args, self.state, self.control)
+            return
         self.resumed_from = checkpoint
         self.add_callback(_Restore(self))
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _was_last(self, checkpoint: Path) -> bool:
+        """Whether a checkpoint stands at the run's last step; the library would train one step more from there."""
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        longer = self.args.max_steps > state.max_steps or self.args.num_train_epochs > state.num_train_epochs
+        if state.global_step < state.max_steps or (longer and self.args.max_steps != state.max_steps):
+            return False
+        self.state = state
+        return True
 
     def restore(self) -> None:
         """Put back what `_save_checkpoint` added, once the library has set its own state up."""

@@ -182,6 +182,12 @@ def build(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def build_run() -> Build:
+    """`build` itself, for a fixture that outlives a test."""
+    return build
+
+
 @pytest.fixture
 def fake_run(tmp_path: Path) -> Build:
     """A function that writes a run's folder under the test's own folder and returns it."""

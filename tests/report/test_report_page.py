@@ -14,11 +14,19 @@ from r1lab.errors import ReportError
 from r1lab.report.page import write_page
 from r1lab.report.words import clean, cut
 
-HOSTILE = "<script>alert(1)</script>]]><![CDATA[</pre></textarea>\0\ud800\u202e{{ 7 * 7 }}&amp;\"'<img src=x onerror=alert(2)>"
+HOSTILE = (
+    "<script>alert(1)</script>]]><![CDATA[</pre></textarea>"
+    + "\0\ud800\u202e{{ 7 * 7 }}&amp;\"'<img src=x onerror=alert(2)>"
+)
 
 
-def test_the_headline_says_what_ran_how_it_ended_and_what_came_out(fake_run, text_of):
-    page = write_page(fake_run())
+@pytest.fixture(scope="module")
+def page(build_run, tmp_path_factory):
+    """The page of a run that went well."""
+    return write_page(build_run(tmp_path_factory.mktemp("sound") / "run"))
+
+
+def test_the_headline_says_what_ran_how_it_ended_and_what_came_out(page, text_of):
     text = text_of(page)
     assert "carry-the-one finished" in text
     for fact in ("task grpo", "model tiny", "dataset arithmetic", "rewards accuracy × 1 and format × 0.2", "steps 300"):
@@ -30,8 +38,8 @@ def test_the_headline_says_what_ran_how_it_ended_and_what_came_out(fake_run, tex
     assert "+43.1 points: the intervals are apart" in result
 
 
-def test_notes_are_shown_in_the_runs_own_words(fake_run, contents, text_of):
-    learnt = text_of(write_page(fake_run()), "learnt")
+def test_notes_are_shown_in_the_runs_own_words(page, contents, text_of):
+    learnt = text_of(page, "learnt")
     assert learnt == "What was learnt " + " ".join(contents["summary"]["notes"])
 
 
@@ -42,8 +50,7 @@ def test_without_notes_the_sentences_are_worked_out_and_say_so(fake_run, content
     assert "eval/accuracy went from 44.0 % to 87.1 %; the intervals are apart." in learnt
 
 
-def test_a_run_can_be_repeated_from_its_page(fake_run, text_of):
-    page = write_page(fake_run())
+def test_a_run_can_be_repeated_from_its_page(page, text_of):
     again = text_of(page, "again")
     assert text_of(page, "command") == """python -m r1lab task=grpo trainer.learning_rate=0.0001 'name=it'"'"'s mine'"""
     for fact in (
@@ -58,8 +65,17 @@ def test_a_run_can_be_repeated_from_its_page(fake_run, text_of):
     assert "torch 2.13.0" in text_of(page, "details")
 
 
-def test_completions_stand_early_beside_late(fake_run, text_of, tags_of):
-    page = write_page(fake_run())
+@pytest.mark.parametrize(
+    ("gpus", "shown"), [(0, "no GPU"), ([], "no GPU"), (2, "2 GPUs"), (["H200", "H200"], "H200 and H200")]
+)
+def test_the_gpus_are_named_or_counted(fake_run, contents, text_of, gpus, shown):
+    page = write_page(
+        fake_run(manifest=contents["manifest"] | {"hardware": {"cpu": "EPYC", "gpus": gpus}}, metrics=None)
+    )
+    assert f"hardware EPYC and {shown} python" in text_of(page, "again")
+
+
+def test_completions_stand_early_beside_late(page, text_of, tags_of):
     text = text_of(page, "completions")
     assert "What is 100 + 58? solution: 158" in text
     assert "✗ wrong early, step 0 128 tokens cut at the length limit accuracy 0, format not verifiable" in text
@@ -91,8 +107,8 @@ def test_a_dead_reward_infrastructure_failures_and_nan_are_red(fake_run, content
     assert "format 0.2 0 0 0 0 dead reward" in text_of(page, "rewards")
 
 
-def test_a_sound_run_has_no_warning(fake_run, tags_of):
-    assert not [a for tag, a in tags_of(write_page(fake_run())) if a.get("class") == "findings"]
+def test_a_sound_run_has_no_warning(page, tags_of):
+    assert not [a for tag, a in tags_of(page) if a.get("class") == "findings"]
 
 
 def test_a_failed_run_shows_its_cause_and_the_end_of_its_log(fake_run, contents, text_of):
@@ -113,7 +129,7 @@ def test_a_run_killed_before_its_second_evaluation_claims_nothing(fake_run, cont
 
 def test_an_eval_only_run_has_one_number(fake_run, text_of):
     line = {"step": 0, "time": 5.0, "eval/accuracy": 0.5, "eval/accuracy_low": 0.4, "eval/accuracy_high": 0.6}
-    page = write_page(fake_run(metrics=[line], summary=None, train=None))
+    page = write_page(fake_run(metrics=[line], summary=None, train=None, config="task: {name: eval}"))
     result = text_of(page, "result")
     assert "Eval accuracy 50.0 % 95 % interval 40.0 % to 60.0 %" in result
     assert "before" not in result and "→" not in result
@@ -131,8 +147,8 @@ def test_an_sft_run_shows_its_loss_and_token_accuracy(fake_run, text_of):
     assert 'id="result"' not in page.read_text()
 
 
-def test_metrics_unknown_to_the_page_stand_under_other(fake_run, text_of):
-    assert "Other metrics (2) gpu_temperature gpu_temperature 69.95" in text_of(write_page(fake_run()))
+def test_metrics_unknown_to_the_page_stand_under_other(page, text_of):
+    assert "Other metrics (2) gpu_temperature gpu_temperature 69.95" in text_of(page)
 
 
 def test_hostile_text_is_shown_as_text_wherever_it_comes_from(fake_run, contents, tags_of, text_of):
@@ -173,8 +189,7 @@ def test_hostile_text_is_shown_as_text_wherever_it_comes_from(fake_run, contents
     assert "{{ 7 * 7 }}&amp;" in text_of(page, "learnt")
 
 
-def test_the_page_stands_alone(fake_run, tags_of):
-    page = write_page(fake_run())
+def test_the_page_stands_alone(page, tags_of):
     for tag, attributes in tags_of(page):
         for name in ("src", "href", "xlink:href", "action", "data"):
             target = attributes.get(name)
@@ -206,7 +221,7 @@ def test_hundreds_of_metrics_and_rewards_make_a_small_page(fake_run, text_of):
 
 
 def test_the_same_folder_gives_the_same_page(fake_run):
-    folder = fake_run()
+    folder = fake_run(steps=20)
     assert write_page(folder).read_bytes() == write_page(folder).read_bytes()
     assert [path.name for path in folder.iterdir() if path.name.endswith(".tmp")] == []
 
@@ -247,8 +262,20 @@ def test_any_completion_is_shown_as_it_is(text):
 values = st.one_of(
     st.floats(), st.integers(), st.none(), st.text(max_size=3), st.booleans(), st.lists(st.integers(), max_size=1)
 )
-keys = st.sampled_from(["loss", "reward", "rewards/a", "rewards/a/std", "eval/accuracy", "eval/accuracy_low",
-                        "eval/accuracy_high", "skipped/a", "infrastructure_failures/a", "kl"]) | st.text(max_size=5)  # fmt: skip
+keys = st.sampled_from(
+    [
+        "loss",
+        "reward",
+        "rewards/a",
+        "rewards/a/std",
+        "eval/accuracy",
+        "eval/accuracy_low",
+        "eval/accuracy_high",
+        "skipped/a",
+        "infrastructure_failures/a",
+        "kl",
+    ]
+) | st.text(max_size=5)
 
 
 @settings(max_examples=10, deadline=None)

@@ -83,8 +83,17 @@ def test_the_charts_of_a_run_in_the_order_one_reads_them(fake_run):
     found = {section.title: [chart.title for chart in section.charts] for section in sections(read_run(fake_run()))}
     assert found == {
         "Evaluation": ["Eval accuracy", "Eval, other shares", "eval/length"],
-        "Training": ["Reward", "Spread within groups", "Completion length", "Clipped share", "Entropy",
-                     "KL to the reference", "Loss", "Gradient norm", "Learning rate"],
+        "Training": [
+            "Reward",
+            "Spread within groups",
+            "Completion length",
+            "Clipped share",
+            "Entropy",
+            "KL to the reference",
+            "Loss",
+            "Gradient norm",
+            "Learning rate",
+        ],
         "Each reward": ["accuracy", "format"],
         "Other": ["gpu_temperature", "step_time"],
-    }  # fmt: skip
+    }

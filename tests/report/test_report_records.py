@@ -37,9 +37,20 @@ def test_a_torn_last_line_is_left_out_and_said(fake_run):
 
 @pytest.mark.parametrize(
     "line",
-    ["[1]", "null", '{"loss": 1}', '{"step": null}', '{"step": "x"}', '{"step": NaN}', '{"step": 1e400}', "\0\0\0",
-     '{"step": ' + "9" * 5000 + "}", '{"step": 99999999999999}', "[" * 100_000],
-)  # fmt: skip
+    [
+        "[1]",
+        "null",
+        '{"loss": 1}',
+        '{"step": null}',
+        '{"step": "x"}',
+        '{"step": NaN}',
+        '{"step": 1e400}',
+        "\0\0\0",
+        '{"step": ' + "9" * 5000 + "}",
+        '{"step": 99999999999999}',
+        "[" * 100_000,
+    ],
+)
 def test_a_line_that_is_no_record_is_counted_and_the_rest_is_kept(fake_run, line):
     run = read_run(fake_run(metrics=f'{{"step": 1, "loss": 3}}\n{line}\n{{"step": 2, "loss": 4}}\n'))
     assert run.series["loss"].values.tolist() == [3, 4]

@@ -48,11 +48,15 @@ def test_pairs_are_taken_evenly_not_by_their_result():
 @pytest.mark.parametrize(
     ("rewards", "verdict"),
     [
-        ({"accuracy": 1.0, "format": 0.0}, "right"), ({"format": 1.0, "accuracy": 0.0}, "wrong"), ({"accuracy": 0.4}, "partly"),
-        ({"accuracy": None, "format": 1.0}, "unjudged"), ({"format": None, "tests": 1.0}, "right"), ({}, "unjudged"),
+        ({"accuracy": 1.0, "format": 0.0}, "right"),
+        ({"format": 1.0, "accuracy": 0.0}, "wrong"),
+        ({"accuracy": 0.4}, "partly"),
+        ({"accuracy": None, "format": 1.0}, "unjudged"),
+        ({"format": None, "tests": 1.0}, "right"),
+        ({}, "unjudged"),
         ({"accuracy": float("nan")}, "unjudged"),
     ],
-)  # fmt: skip
+)
 def test_the_verdict_is_the_accuracy_rewards(rewards, verdict):
     assert judged(Completion(0, "p", "t", None, rewards, None, None, 0)).verdict == verdict
 
@@ -71,9 +75,21 @@ def test_the_score_comes_from_the_summary_else_from_the_stream(fake_run, content
 
 
 def test_intervals_that_overlap_are_not_called_a_change(fake_run):
-    summary = {"eval/accuracy": 0.5, "eval/accuracy_low": 0.45, "eval/accuracy_high": 0.55, "eval/accuracy_before": 0.44,
-               "eval/accuracy_before_low": 0.4, "eval/accuracy_before_high": 0.48}  # fmt: skip
+    summary = {
+        "eval/accuracy": 0.5,
+        "eval/accuracy_low": 0.45,
+        "eval/accuracy_high": 0.55,
+        "eval/accuracy_before": 0.44,
+        "eval/accuracy_before_low": 0.4,
+        "eval/accuracy_before_high": 0.48,
+    }
     assert score(read_run(fake_run(summary=summary))).apart is False
+
+
+def test_the_interval_before_is_read_in_either_spelling(fake_run):
+    ends = {"eval/accuracy_low_before": 0.4, "eval/accuracy_high_before": 0.5}
+    before = score(read_run(fake_run(summary={"eval/accuracy": 0.8, "eval/accuracy_before": 0.45, **ends}))).before
+    assert (before.low, before.high) == (0.4, 0.5)
 
 
 def test_the_objective_stands_in_where_there_is_no_accuracy(fake_run):
@@ -90,8 +106,18 @@ def test_the_objective_stands_in_where_there_is_no_accuracy(fake_run):
 
 
 def test_each_rewards_health(fake_run):
-    rows = [{"step": s, "rewards/dead": 0, "rewards/fine": s, "rewards/same": 2, "rewards/never": None,
-             "skipped/fine": 0.25, "infrastructure_failures/same": 3} for s in range(1, 21)]  # fmt: skip
+    rows = [
+        {
+            "step": s,
+            "rewards/dead": 0,
+            "rewards/fine": s,
+            "rewards/same": 2,
+            "rewards/never": None,
+            "skipped/fine": 0.25,
+            "infrastructure_failures/same": 3,
+        }
+        for s in range(1, 21)
+    ]
     run = read_run(fake_run(metrics=rows, config="reward: {fine: {weight: 0.5}, absent: {weight: 1}}"))
     found = {r.name: (r.weight, r.early, r.late, r.skipped, r.infrastructure, r.verdict) for r in reward_health(run)}
     assert found == {
@@ -102,15 +128,27 @@ def test_each_rewards_health(fake_run):
         "never": (None, None, None, None, None, "never verifiable"),
     }
     assert [(f.level, f.title) for f in findings(run)] == [
-        ("bad", "dead reward"), ("bad", "infrastructure failures"), ("bad", "dead reward"), ("warn", "skipped"),
-        ("warn", "reward not logged"), ("warn", "constant reward"),
-    ]  # fmt: skip
+        ("bad", "dead reward"),
+        ("bad", "infrastructure failures"),
+        ("bad", "dead reward"),
+        ("warn", "skipped"),
+        ("warn", "reward not logged"),
+        ("warn", "constant reward"),
+    ]
 
 
 def test_words():
     assert [number(v) for v in (None, 3, 0.123456, 12345678, -0.5, float("nan"), float("-inf"), 1234.56, True)] == [
-        "–", "3", "0.1235", "12,345,678", "−0.5", "not a number", "−∞", "1,234.6", "True",
-    ]  # fmt: skip
+        "–",
+        "3",
+        "0.1235",
+        "12,345,678",
+        "−0.5",
+        "not a number",
+        "−∞",
+        "1,234.6",
+        "True",
+    ]
     assert [duration(v) for v in (None, 3.21, 61, 3600, 7500, 90000, -1)] == [
         "–",
         "3.2 s",
@@ -121,8 +159,8 @@ def test_words():
         "–",
     ]
     assert [value_of("eval/accuracy", 0.8712), value_of("eval/pass@8", 1), value_of("rewards/accuracy", 0.5)] == [
-        "87.1 %",
-        "100.0 %",
+        "87.1\xa0%",
+        "100.0\xa0%",
         "0.5",
     ]
     assert clean("a\r\n\tb\0\x1b\x7f\ud800\ufffe") == "a\n\tb␀␛␡��"

@@ -5,7 +5,6 @@ from rich.console import Console
 
 from r1lab.errors import ReportError
 from r1lab.report.__main__ import main
-from r1lab.report.page import write_page
 from r1lab.report.sweep import read_sweep, sweep_table, write_sweep
 
 
@@ -13,8 +12,14 @@ from r1lab.report.sweep import read_sweep, sweep_table, write_sweep
 def sweep(fake_run, contents, tmp_path):
     """Five runs over the learning rate: 1 is the best; 2 failed, 3 was killed, 4 left nothing."""
     for number, (rate, accuracy) in enumerate([(1e-6, 0.5), (1e-4, 0.9)]):
-        summary = {"objective": "eval/accuracy", "eval/accuracy": accuracy, "eval/accuracy_low": accuracy - 0.03,
-                   "eval/accuracy_high": accuracy + 0.03, "eval/format": 0.99}  # fmt: skip
+        summary = {
+            "objective": "eval/accuracy",
+            "eval/accuracy": accuracy,
+            "eval/accuracy_low": accuracy - 0.03,
+            "eval/accuracy_high": accuracy + 0.03,
+            "eval/format": 0.99,
+            "eval/loss": accuracy,
+        }
         fake_run(f"sweep/{number}", learning_rate=rate, summary=summary, steps=20)
     failed = contents["manifest"] | {"status": "failed", "cause": "loss became NaN"}
     fake_run("sweep/2", learning_rate=1e-2, summary=None, manifest=failed, steps=20, metrics=contents["lines"][:1])
@@ -22,7 +27,7 @@ def sweep(fake_run, contents, tmp_path):
     fake_run("sweep/3", learning_rate=1e-3, summary=None, manifest=running, steps=20, metrics=contents["lines"][:80])
     (tmp_path / "sweep/4").mkdir()
     (tmp_path / "sweep/.submitit").mkdir()
-    write_page(tmp_path / "sweep/1")
+    (tmp_path / "sweep/1/report.html").touch()
     return tmp_path / "sweep"
 
 
@@ -44,15 +49,16 @@ def test_a_group_stands_for_the_keys_its_option_brings(fake_run, tmp_path):
     options = [("tiny", 4, "{accuracy: {weight: 1}}"), ("qwen", 28, "{accuracy: {weight: 1}, format: {weight: 2}}")]
     for number, (name, layers, rewards) in enumerate(options * 2):
         seed = number // 2
-        config = f"name: grpo-{name}\nseed: {seed}\nmodel: {{name: {name}, layers: {layers}, build: {{seed: {seed}}}}}\nreward: {rewards}\n"
-        fake_run(f"s/{number}", config=config + f"out: /runs/{number}/model\ncontext: {layers}\n", steps=2)
+        config = f"name: grpo-{name}\nseed: {seed}\nreward: {rewards}\nout: /runs/{number}/model\ncontext: {layers}\n"
+        model = f"model: {{name: {name}, layers: {layers}, build: {{seed: {seed}}}}}\n"
+        fake_run(f"s/{number}", config=config + model, steps=2)
     settings = {row.name: row.settings for row in read_sweep(tmp_path / "s")}
     assert settings["0"] == {"model": "tiny", "reward": "accuracy", "seed": 0.0}
     assert settings["3"] == {"model": "qwen", "reward": "accuracy, format", "seed": 1.0}
 
 
 def test_losses_are_sorted_downwards_and_an_unknown_objective_is_refused(sweep):
-    assert [row.name for row in read_sweep(sweep, "loss")][:2] == ["1", "0"]
+    assert [row.name for row in read_sweep(sweep, "eval/loss")][:2] == ["0", "1"]
     rows = read_sweep(sweep, "eval/length")
     assert rows[0].key == "eval/length" and rows[0].objective.value == 50.2
     with pytest.raises(ReportError, match=r"metric eval/acuracy\. The nearest is eval/accuracy\."):
@@ -62,7 +68,7 @@ def test_losses_are_sorted_downwards_and_an_unknown_objective_is_refused(sweep):
 def test_a_folder_without_runs_is_an_error(tmp_path):
     with pytest.raises(ReportError, match="holds no runs"):
         read_sweep(tmp_path)
-    with pytest.raises(ReportError, match="cannot|can be read"):
+    with pytest.raises(ReportError, match="can be read"):
         write_sweep(tmp_path / "gone")
 
 
@@ -76,11 +82,11 @@ def test_the_table_for_the_terminal(sweep):
         "learning_rate",
         "eval/accuracy",
         "eval/format",
-        "eval/carries_kept",
+        "eval/loss",
         "time",
         "status",
     ]
-    assert [part.strip() for part in best.split("│")][:4] == ["1", "0.0001", "90.0 %", "0.99"]
+    assert [part.strip() for part in best.split("│")][:4] == ["1", "0.0001", "90.0\xa0%", "0.99"]
     assert failed.split("│")[-1].strip() == "failed: loss became NaN"
 
 
