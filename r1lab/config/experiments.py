@@ -68,7 +68,7 @@ class ExperimentsSource(ConfigSource):
             provider=self.provider,
             path=f"{self.scheme()}://{self.path}",
             config=OmegaConf.create(text),
-            header=self._get_header_dict(text),
+            header={"package": "_global_"},  # an experiment sets keys of the whole run
         )
 
 

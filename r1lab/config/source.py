@@ -82,6 +82,12 @@ def class_members(target: str) -> dict[str, object]:
     return {ast.unparse(item.targets[0]): item.value.value for item in assigned if isinstance(item.value, ast.Constant)}
 
 
+def defined_in(module: str) -> list[str]:
+    """Classes and functions at the top of a module; empty where it is not found."""
+    tree = _tree(module)
+    return [item.name for item in tree.body if isinstance(item, ast.ClassDef | ast.FunctionDef)] if tree else []
+
+
 def exists(target: str) -> bool:
     """Whether the dotted name is a class or function whose source can be read."""
     return _find(target) is not None

@@ -36,19 +36,31 @@ def question(problem: Problem) -> str:
     return f"What is {' + '.join(map(str, problem))}?"
 
 
-def problems(part: str, count: int, digits: int, terms: int, seed: int) -> list[Problem]:
-    """Draw `count` different problems of a part ("test", "base" or "train").
+def draw(rng: random.Random, digits: int, terms: int, carries: float) -> Problem:
+    """Draw one problem column by column; with probability `carries` a column is drawn until its digits reach ten."""
+    numbers = [0] * terms
+    for place in range(digits):
+        low = 1 if place == digits - 1 else 0
+        must_carry = rng.random() < carries
+        column = [rng.randint(low, 9) for _ in range(terms)]
+        while must_carry and sum(column) < 10:
+            column = [rng.randint(low, 9) for _ in range(terms)]
+        numbers = [number + digit * 10**place for number, digit in zip(numbers, column, strict=True)]
+    return tuple(numbers)
+
+
+def problems(part: str, count: int, digits: int, terms: int, seed: int, carries: float = 0.0) -> list[Problem]:
+    """Draw `count` different problems of a part ("test", "base" or "train"), as `draw` does.
 
     Raises:
         DataError: there are not that many.
     """
     rng = random.Random(f"{part}-{seed}")
-    low, high = 10 ** (digits - 1), 10**digits - 1
     found: dict[Problem, None] = {}
     for _ in range(TRIES * count):
         if len(found) == count:
             break
-        problem = tuple(rng.randint(low, high) for _ in range(terms))
+        problem = draw(rng, digits, terms, carries)
         if part_of(problem) in PARTS[part]:
             found[problem] = None
     if len(found) < count:
@@ -95,7 +107,7 @@ def completion(problem: Problem, rng: random.Random, forget: float = 0.0, slip: 
 def rows(chosen: Sequence[Problem], seed: int, forget: float, slip: float) -> list[dict[str, object]]:
     """Rows with columns `prompt`, `solution` and `messages` (prompt and a worked completion)."""
     rng = random.Random(f"traces-{seed}")
-    result = []
+    result: list[dict[str, object]] = []
     for problem in chosen:
         user = {"role": "user", "content": question(problem)}
         assistant = {"role": "assistant", "content": completion(problem, rng, forget, slip)}
@@ -110,6 +122,7 @@ def load(
     train: int = 8192,
     test: int = 400,
     seed: int = 42,
+    carries: float = 0.0,
     forget: float = 0.0,
     slip: float = 0.0,
 ) -> Splits:
@@ -119,11 +132,12 @@ def load(
         digits: digits of each number.
         terms: numbers to add.
         train, test: rows of each split.
+        carries: share of columns that are drawn so as to carry; the others are uniform.
         seed: which problems are drawn, and the habits' dice.
         forget, slip: habits of the traces in `messages`, as in `trace`.
     """
-    training = Dataset.from_list(rows(problems("train", train, digits, terms, seed), seed, forget, slip))
-    held_out = Dataset.from_list(rows(problems("test", test, digits, terms, seed), seed, 0.0, 0.0))
+    training = Dataset.from_list(rows(problems("train", train, digits, terms, seed, carries), seed, forget, slip))
+    held_out = Dataset.from_list(rows(problems("test", test, digits, terms, seed, carries), seed, 0.0, 0.0))
     return Splits(training, held_out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datasets import Dataset, load_dataset
+from datasets.exceptions import DatasetsError
 
 from r1lab.data.splits import Splits, split_off
 from r1lab.errors import DataError
@@ -23,7 +24,7 @@ def load(
     """
     try:
         rows = load_dataset(repo or "", config, revision=revision, split=split)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, DatasetsError) as error:
         raise DataError(f"dataset.repo={repo} cannot be loaded: {error}") from error
     assert isinstance(rows, Dataset)
     return split_off(rows, test)

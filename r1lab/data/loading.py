@@ -29,7 +29,8 @@ def load(cfg: DictConfig) -> Splits:
     """
     target = str(cfg._target_)
     known = parameters(target) or {}
-    values = {key: value for key, value in OmegaConf.to_container(cfg).items() if key in known}
+    container: Any = OmegaConf.to_container(cfg)
+    values = {key: value for key, value in container.items() if key in known}
     module, _, name = target.rpartition(".")
     splits: Splits = getattr(import_module(module), name)(**values)
     for rows in (splits.train, splits.test):
@@ -59,12 +60,17 @@ def canonical(rows: Dataset, cfg: DictConfig) -> Dataset:
         named: dict[str, Any] = {}
         if cfg.prompt in row:
             prompt = row[cfg.prompt]
+            if not prompt:
+                raise DataError(
+                    f"dataset {cfg.name} has a row without a prompt (column {cfg.prompt}): {str(row)[:200]}"
+                )
             named["prompt"] = system + ([{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt)
         if cfg.answer in row:
             answer = row[cfg.answer]
             named["solution"] = None if answer is None else str(answer)
         if cfg.messages in row:
-            named["messages"] = system + row[cfg.messages]
+            messages = row[cfg.messages]
+            named["messages"] = system + messages if messages else None
         return named
 
     in_the_way = [name for name in ("prompt", "solution", "messages") if name in rows.column_names]
@@ -90,7 +96,7 @@ def fingerprint(rows: Dataset) -> str:
     """A hash of the rows' content: equal content, equal fingerprint, wherever it was loaded from."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(repr(row).encode("utf-8", "backslashreplace"))
+        digest.update(repr(sorted(row.items())).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:16]
 
 

@@ -12,7 +12,11 @@ OnProgress = Callable[[int, int], None]  # completions done, completions asked f
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. `top_k` 0 keeps every token; `temperature` 0 takes the likeliest; `max_tokens` bounds a completion."""
+    """How to sample.
+
+    `n` completions of each prompt, of at most `max_tokens` tokens with the end. `temperature` 0 takes the likeliest
+    token; `top_k` 0, `top_p` 1 and `min_p` 0 exclude none.
+    """
 
     n: int = 1
     temperature: float = 1.0
@@ -20,6 +24,7 @@ class Sampling:
     top_k: int = 0
     max_tokens: int = 512
     seed: int = 0
+    min_p: float = 0.0
 
 
 @dataclass(frozen=True)

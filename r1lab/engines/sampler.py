@@ -6,35 +6,39 @@ Differences to `model.generate`, none of which changes the sampling distribution
 - tokens are drawn by inverse CDF, with one float64 number per row, and come with their log-probability.
 """
 
+from __future__ import annotations
+
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from r1lab.engines.base import Sampling
+
 COMPACT_BELOW = 0.75  # drop unused slots of the batch once fewer than this share is used
+SCALED_BY_LENGTH = {"dynamic", "longrope"}  # rotary embeddings under which a cached key depends on what follows it
+NEEDED = {"attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
 
 
-def can_sample(model: PreTrainedModel) -> bool:
+def can_sample(model: torch.nn.Module | None) -> bool:
     """Whether `sample` handles this model: decoder-only, with a plain or sliding-window KV cache in every layer."""
-    config = getattr(model, "config", None)
-    if not isinstance(model, PreTrainedModel) or config.is_encoder_decoder or config.get_text_config() is not config:
+    if not isinstance(model, PreTrainedModel):
+        return False
+    config = model.config
+    if config.is_encoder_decoder or config.get_text_config() is not config:
         return False
     rope = getattr(config, "rope_parameters", None) or {}
-    scaled_by_length = {"dynamic", "longrope"} & {
-        r.get("rope_type") for r in (rope, *rope.values()) if isinstance(r, dict)
-    }
-    accepted = inspect.signature(model.forward).parameters.keys()
+    kinds = {item.get("rope_type") for item in (rope, *rope.values()) if isinstance(item, dict)}
+    layers = DynamicCache(config=config).layers
     return (
-        not scaled_by_length
+        not SCALED_BY_LENGTH & kinds
         and config._attn_implementation in ("sdpa", "eager")
-        and {"attention_mask", "position_ids", "past_key_values", "logits_to_keep"} <= accepted
-        and model._supports_default_dynamic_cache()
-        and all(
-            type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in DynamicCache(config=config).layers
-        )
+        and inspect.signature(model.forward).parameters.keys() >= NEEDED
+        and model._supports_default_dynamic_cache()  # type: ignore[operator]
+        and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
     )
 
 
@@ -54,7 +58,7 @@ def filter_scores(scores: Tensor, top_k: int = 0, top_p: float = 1.0, min_p: flo
 
 
 def draw(scores: Tensor, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draw, for each entry of `rows` (n,), an index with probability softmax(scores[row]); scores: (any, vocabulary)."""
+    """Draw for each entry of `rows` (n,) an index with probability softmax(scores[row]); scores: (any, vocabulary)."""
     cdf = scores.softmax(-1).cumsum(-1, dtype=torch.float64)[rows]
     # `1 - u` lies in (0, 1], so the first index whose CDF reaches it has a probability above zero.
     uniform = 1 - torch.rand(len(rows), 1, dtype=torch.float64, device=cdf.device, generator=generator)
@@ -62,7 +66,7 @@ def draw(scores: Tensor, rows: Tensor, generator: torch.Generator | None = None)
 
 
 def unique_rows(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """First of the equal rows (unique,), and for each row which of those it equals (rows,); ids, mask: (rows, length)."""
+    """Where equal rows occur first (unique,), and which of those each row is (rows,); ids, mask: (rows, length)."""
     seen: dict[bytes, int] = {}
     masked = ids.masked_fill(~mask.bool(), -1).cpu().numpy()
     which = [seen.setdefault(row.tobytes(), len(seen)) for row in masked]
@@ -74,95 +78,106 @@ def sample(
     model: PreTrainedModel,
     input_ids: Tensor,
     attention_mask: Tensor,
+    sampling: Sampling,
     *,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    top_k: int = 0,
-    min_p: float = 0.0,
-    eos_token_ids: int | Sequence[int],
+    eos_token_ids: Sequence[int],
     pad_token_id: int,
     generator: torch.Generator | None = None,
-    copies: int = 1,
-    on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sample completions of left-padded prompts.
+    """Sample `sampling.n` completions of each left-padded prompt.
 
     Args:
-        model: Causal LM for which `can_sample` holds, in eval mode unless dropout is off.
+        model: causal LM for which `can_sample` holds, in evaluation mode unless dropout is off.
         input_ids, attention_mask: (prompts, P), padded on the left.
-        temperature: 0 picks the likeliest token.
-        copies: Completions per prompt; those of prompt i are rows i * copies to (i + 1) * copies - 1.
-        on_progress: Called after every token with (tokens so far, rows not ended).
+        sampling: how to sample; its seed is not used, `generator` is.
+        generator: the dice; torch's global ones if not given.
 
     Returns:
-        completion_ids: (rows, T), including the end token, padded on the right; T is the longest completion.
-        lengths: (rows,), tokens of each completion, including the end token.
-        logprobs: (rows, T), log-probability of each token under softmax(logits / temperature) — at temperature 0
+        completion_ids: (prompts · n, T), including the end token, padded on the right; T is the longest completion.
+            Those of prompt i are rows i · n to (i + 1) · n − 1.
+        lengths: (prompts · n,), tokens of each completion, including the end token.
+        logprobs: (prompts · n, T), log-probability of each token under softmax(logits / temperature) — at temperature 0
             under softmax(logits) — before top-k, top-p and min-p; 0 on padding.
     """
-    arguments = (
-        max_new_tokens,
-        temperature,
-        top_p,
-        top_k,
-        min_p,
-        eos_token_ids,
-        pad_token_id,
-        generator,
-        copies,
-        on_progress,
-    )
     with torch.inference_mode():
-        outputs = _sample(model, input_ids, attention_mask.bool(), *arguments)
-    return tuple(output.clone() for output in outputs)  # ordinary tensors, which autograd may save
+        first, which = unique_rows(input_ids, attention_mask)
+        decoder = _Decoder(model, input_ids[first], attention_mask[first].bool())
+        ends = torch.tensor(list(eos_token_ids), device=input_ids.device)
+        slot = which.repeat_interleave(sampling.n)
+        ids, lengths, logprobs = _sample(decoder, slot, sampling, ends, pad_token_id, generator)
+    return ids.clone(), lengths.clone(), logprobs.clone()  # ordinary tensors, which autograd may save
+
+
+class _Decoder:
+    """The model with its cache: a slot of the batch for each distinct text so far.
+
+    Args:
+        ids, mask: (slots, P), different prompts, padded on the left.
+
+    Attributes:
+        logits: (slots, vocabulary), of the token to come.
+    """
+
+    def __init__(self, model: PreTrainedModel, ids: Tensor, mask: Tensor):
+        start = int(mask.any(0).nonzero()[0, 0])  # the columns before are padding in every row
+        ids, mask = ids[:, start:], mask[:, start:]
+        self.model = model
+        self.cache = DynamicCache(config=model.config)
+        self.mask = None if bool(mask.all()) else mask
+        position = (mask.cumsum(-1) - 1).clamp(min=0)
+        self.logits = self._forward(ids, position)
+        self.position = position[:, -1:]  # (slots, 1), of the last token
+
+    def feed(self, token: Tensor, source: Tensor | None) -> None:
+        """Append a token (slots,) to each slot, which continues the old slot `source` (slots,) or, if None, itself."""
+        if source is not None:
+            self.cache.batch_select_indices(source)
+            self.position = self.position[source]
+            self.mask = None if self.mask is None else self.mask[source]
+        self.position = self.position + 1
+        if self.mask is not None:
+            self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
+        self.logits = self._forward(token[:, None], self.position)
+
+    def _forward(self, ids: Tensor, position: Tensor) -> Tensor:
+        output = self.model(
+            ids,
+            attention_mask=self.mask,
+            position_ids=position,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1]
 
 
 def _sample(
-    model, input_ids, mask, max_new_tokens, temperature, top_p, top_k, min_p, eos, pad, generator, copies, on_progress
-):
-    """`sample` in inference mode; `mask` is a bool tensor."""
-    device = input_ids.device
-    first, which = unique_rows(input_ids, mask)
-    start = mask.any(0).nonzero()[0, 0]  # the columns before are padding in every row
-    input_ids, mask, which = input_ids[first, start:], mask[first, start:], which.repeat_interleave(copies)
-    rows, padded = len(which), not bool(mask.all())
-    eos = torch.tensor([eos] if isinstance(eos, int) else list(eos), device=device)
+    decoder: _Decoder, slot: Tensor, sampling: Sampling, ends: Tensor, pad: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`sample` from a decoder that has read the prompts; `slot` (rows,) says whose prompt each row continues.
 
-    cache = DynamicCache(config=model.config)
-    inputs = dict(past_key_values=cache, use_cache=True, logits_to_keep=1)
-    position = (mask.cumsum(-1) - 1).clamp(min=0)
-    logits = model(input_ids, attention_mask=mask if padded else None, position_ids=position, **inputs).logits[:, -1]
-    position = position[:, -1:]  # (slots, 1): of the last token
-
-    # The batch of the model has a slot per distinct text so far; completions that are still equal share one.
-    ids = torch.full((rows, max_new_tokens), pad, device=device)
-    logprobs = torch.zeros(rows, max_new_tokens, device=device)
-    lengths = torch.full((rows,), max_new_tokens, device=device)
-    live, slot = torch.arange(rows, device=device), which  # (live,): rows that have not ended, and the slot of each
-    for step in range(max_new_tokens):
-        scores = logits.float() / (temperature or 1.0)
-        greedy = temperature == 0
-        token = scores.argmax(-1)[slot] if greedy else draw(filter_scores(scores, top_k, top_p, min_p), slot, generator)
+    Completions that are still equal share a slot.
+    """
+    rows, device = len(slot), slot.device
+    ids = torch.full((rows, sampling.max_tokens), pad, device=device)
+    logprobs = torch.zeros(rows, sampling.max_tokens, device=device)
+    lengths = torch.full((rows,), sampling.max_tokens, device=device)
+    live = torch.arange(rows, device=device)  # (live,): the rows that have not ended; `slot` is theirs
+    for step in range(sampling.max_tokens):
+        scores = decoder.logits.float() / (sampling.temperature or 1.0)
+        if sampling.temperature == 0:
+            token = scores.argmax(-1)[slot]
+        else:
+            token = draw(filter_scores(scores, sampling.top_k, sampling.top_p, sampling.min_p), slot, generator)
         ids[live, step] = token
         logprobs[live, step] = scores.log_softmax(-1)[slot, token]
-        ends = torch.isin(token, eos)
-        lengths[live[ends]] = step + 1
-        live, slot, token = live[~ends], slot[~ends], token[~ends]
-        if on_progress is not None:
-            on_progress(step + 1, len(live))
-        if len(live) == 0 or step + 1 == max_new_tokens:
+        ended = torch.isin(token, ends)
+        lengths[live[ended]] = step + 1
+        live, slot, token = live[~ended], slot[~ended], token[~ended]
+        if len(live) == 0 or step + 1 == sampling.max_tokens:
             break
-        token, slot, source = _branch(slot, token, len(logits), logits.shape[-1])
-        if source is not None:
-            cache.batch_select_indices(source)
-            position, mask = position[source], mask[source]
-        position = position + 1
-        if padded:
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        logits = model(token[:, None], attention_mask=mask if padded else None, position_ids=position, **inputs).logits[
-            :, -1
-        ]
+        token, slot, source = _branch(slot, token, len(scores), scores.shape[-1])
+        decoder.feed(token, source)
     return ids[:, : step + 1], lengths, logprobs[:, : step + 1]
 
 

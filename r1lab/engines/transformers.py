@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1lab.engines.base import Completion, Conversation, OnProgress, Sampling
 from r1lab.engines.sampler import can_sample, sample
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class TransformersEngine:
@@ -66,14 +62,10 @@ class TransformersEngine:
                 self.model,
                 inputs["input_ids"],
                 inputs["attention_mask"],
-                max_new_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                top_k=sampling.top_k,
+                sampling,
                 eos_token_ids=ends,
                 pad_token_id=self.tokenizer.pad_token_id,
                 generator=generator,
-                copies=sampling.n,
             )
             rows = [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
         else:
@@ -90,12 +82,11 @@ class TransformersEngine:
     ) -> list[list[int]]:
         """Completions by `model.generate`, for models that `sample` does not handle."""
         greedy = sampling.temperature == 0
-        settings = (
-            {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
-        )
+        names = ("temperature", "top_p", "top_k", "min_p")
+        settings = {} if greedy else {name: getattr(sampling, name) for name in names}
         with torch.inference_mode(), torch.random.fork_rng():
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
-            output = self.model.generate(
+            output = self.model.generate(  # type: ignore[operator]
                 **inputs,
                 max_new_tokens=sampling.max_tokens,
                 do_sample=not greedy,

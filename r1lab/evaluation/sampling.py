@@ -1,4 +1,4 @@
-"""Sampling held-out problems and scoring what comes back: the motion that training's evaluations and task=eval share."""
+"""Sampling held-out problems and scoring what comes back: what training's evaluations and task=eval share."""
 
 from __future__ import annotations
 

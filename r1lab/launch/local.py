@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -25,12 +25,28 @@ from r1lab.launch import PARENT
 from r1lab.plan.hardware import cores
 from r1lab.runs.folder import RunFolder
 
-SCRUBBED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "HYDRA_FULL_ERROR")
+SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their names
+    "ACCELERATE_",
+    "FSDP_",
+    "GROUP_RANK",
+    "HYDRA_FULL_ERROR",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "NODE_RANK",
+    "OMPI_COMM_WORLD_",
+    "PMI_",
+    "RANK",
+    "ROLE_RANK",
+    "TORCHELASTIC_",
+    "WORLD_SIZE",
+)
 
 
 def environment(cfg: DictConfig) -> dict[str, str]:
     """The environment of a run's process: this one without ranks of another launch, and with quiet, fair threads."""
-    env = {key: value for key, value in os.environ.items() if key not in SCRUBBED}
+    env = {key: value for key, value in os.environ.items() if not key.startswith(SCRUBBED)}
     threads = str(cfg.accelerator.threads or cores())
     quiet = {
         "OMP_NUM_THREADS": threads,
@@ -77,7 +93,9 @@ def launch(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
         os.environ.update(environment(cfg))
         return work(run_yaml)
     command = [sys.executable, "-m", "r1lab.launch.worker", str(run_yaml)]
-    child = subprocess.Popen(command, env={**environment(cfg), PARENT: str(os.getpid())})
+    env = {**environment(cfg), PARENT: str(os.getpid())}
+    # In a group of its own, a terminal's Ctrl-C reaches the child once, passed on, and not a second time directly.
+    child = subprocess.Popen(command, env=env, process_group=0)
     with passing_signals(child):
         code = child.wait()
     if code == 0:
@@ -96,9 +114,7 @@ def passing_signals(child: subprocess.Popen[bytes]) -> Iterator[None]:
         if child.poll() is None:
             child.send_signal(number)
 
-    before: dict[int, Callable[..., Any] | int | None] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, pass_on)
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
@@ -120,8 +136,8 @@ def failure(folder: RunFolder, code: int) -> BaseException:
         cause = f"the training process was killed by {name}"
         if -code == signal.SIGKILL:
             cause += " (by hand, or by the kernel because memory ran out)"
-        manifest.update(status="failed", cause=cause, exit=code)
-        folder.write_json("manifest.json", manifest)
+        if manifest:  # else it was killed before it began
+            folder.write_json("manifest.json", {**manifest, "status": "failed", "cause": cause, "exit": code})
     log = f"{folder.path}/run.log"
     resumable = f"\n    resume   {again}" if folder.checkpoints.is_dir() and folder.last_checkpoint() else ""
     return RunError(f"{cause or f'the run ended with exit code {code}'}\n    log      {log}{resumable}")

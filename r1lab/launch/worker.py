@@ -1,4 +1,4 @@
-"""The process of one run: `python -m r1lab.launch.worker run.yaml`. Reads the file, runs the task, writes how it ended."""
+"""The process of one run, `python -m r1lab.launch.worker run.yaml`: read the file, run the task, write how it ended."""
 
 from __future__ import annotations
 

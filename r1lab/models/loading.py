@@ -47,7 +47,8 @@ def load(cfg: DictConfig, device: str) -> tuple[PreTrainedModel, PreTrainedToken
         tok.pad_token = tok.eos_token
     model.generation_config.eos_token_id = tok.eos_token_id
     model.generation_config.pad_token_id = tok.pad_token_id
-    return model.to(device), tok
+    model.to(torch.device(device))  # type: ignore[arg-type]
+    return model, tok
 
 
 def set_template(tok: PreTrainedTokenizerBase, cfg: DictConfig) -> None:
@@ -73,7 +74,7 @@ def fingerprint(model: PreTrainedModel) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -27,7 +27,7 @@ from trl import SFTConfig, SFTTrainer
 
 from r1lab.data import arithmetic
 from r1lab.data.loading import conversations
-from r1lab.models.templates import CHATML
+from r1lab.models import templates
 from r1lab.trainers.progress import Progress
 
 END, PAD, START = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
@@ -45,7 +45,8 @@ def cache_root() -> Path:
 def ingredients(cfg: DictConfig) -> dict[str, Any]:
     """Everything that the built model depends on."""
     numbers = ("layers", "hidden", "intermediate", "heads", "kv_heads", "vocabulary", "context")
-    code = "".join(inspect.getsource(module) for module in (arithmetic, inspect.getmodule(ingredients)) if module)
+    parts = (arithmetic, templates, conversations, inspect.getmodule(ingredients))
+    code = "".join(inspect.getsource(part) for part in parts if part)
     return {
         "model": {name: cfg[name] for name in numbers},
         "build": OmegaConf.to_container(cfg.build, resolve=True),
@@ -95,7 +96,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     words = (*TAGS, "What is ", "user\n", "assistant\n")
     tok.add_tokens([AddedToken(word, special=False, normalized=False) for word in words])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tok, eos_token=END, pad_token=PAD, padding_side="left", chat_template=CHATML
+        tokenizer_object=tok, eos_token=END, pad_token=PAD, padding_side="left", chat_template=templates.CHATML
     )
 
 
@@ -125,7 +126,7 @@ def network(cfg: DictConfig, tok: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
 def build(cfg: DictConfig, folder: Path) -> None:
     """Train the model on worked sums and save it with its tokenizer into `folder`."""
     recipe = cfg.build
-    chosen = arithmetic.problems("base", recipe.problems, recipe.digits, recipe.terms, recipe.seed)
+    chosen = arithmetic.problems("base", recipe.problems, recipe.digits, recipe.terms, recipe.seed, recipe.carries)
     rows = Dataset.from_list(arithmetic.rows(chosen, recipe.seed, recipe.forget, recipe.slip))
     tok = tokenizer()
     arguments = SFTConfig(
@@ -149,7 +150,8 @@ def build(cfg: DictConfig, folder: Path) -> None:
         logging_steps=10,
         loss_type="nll",
     )
-    trainer = SFTTrainer(network(cfg, tok), arguments, train_dataset=conversations(rows), processing_class=tok)
+    model = network(cfg, tok)
+    trainer = SFTTrainer(model, arguments, train_dataset=conversations(rows), processing_class=tok)
     why = (
         f"First use: building the tiny base model. It reads {recipe.problems:,} worked sums whose writer drops "
         f"{recipe.forget:.0%} of the carries. About a minute, once; kept in {cache_root()}."
@@ -157,5 +159,5 @@ def build(cfg: DictConfig, folder: Path) -> None:
     progress = Progress("base model", why)
     progress.attach(trainer)
     trainer.train()
-    trainer.model.save_pretrained(folder)
+    model.save_pretrained(folder)
     tok.save_pretrained(folder)

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from r1lab.config.source import Parameter, accepts, class_members, exists, parameters
+from r1lab.config.source import Parameter, accepts, class_members, defined_in, exists, locate, parameters
 from r1lab.errors import Finding
 from r1lab.plan.places import nearest, some
 
@@ -27,6 +27,17 @@ RENAMED = {  # words of older TRL and transformers versions, and what they are c
     "kl_coef": "beta",
     "max_new_tokens": "max_completion_length",
 }
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a mapping",
+    "None": "null",
+}
+EXAMPLES = {"a whole number": "8", "a number": "0.5", "true or false": "true", "a list": "[8]", "a list or null": "[a,b]"}
+TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
 ENUMS = {
     "lr_scheduler_type": "SchedulerType",
     "save_strategy": "SaveStrategy",
@@ -41,21 +52,24 @@ Where = Callable[[str], str]
 def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
     """The known keys of every container of a config: {"": …, "model": …, "reward.accuracy": …}.
 
-    A container that is not listed takes any key. Targets that cannot be found are left to `check_targets`.
+    A container that is not listed takes any key; so does one whose `_target_` is at fault, which `check_targets` tells.
     """
     run = dict(parameters(f"{SCHEMA}.Run") or {})
     schema = {"": run}
     for group, name in TYPED.items():
         schema[group] = dict(parameters(f"{SCHEMA}.{name}") or {})
-    loader = parameters(cfg.dataset.get("_target_", "")) if isinstance(cfg.get("dataset"), DictConfig) else None
-    schema["dataset"].update({**(loader or {}), "_target_": Parameter("_target_", "str", True)})
+    loader = declared_by(cfg, "dataset")
+    if loader is not None:
+        schema["dataset"].update({**loader, "_target_": Parameter("_target_", "str", True)})
+    elif isinstance(cfg.get("dataset"), DictConfig) and cfg.dataset.get("_target_", "???") != "???":
+        del schema["dataset"]
     if isinstance(cfg.get("task"), DictConfig):
         schema["task"] = {str(key): Parameter(str(key), "", False) for key in cfg.task}
     rewards = cfg.get("reward")
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
-        for name, reward in rewards.items():
-            declared = parameters(reward.get("_target_", "")) if isinstance(reward, DictConfig) else None
+        for name in rewards:
+            declared = declared_by(cfg, f"reward.{name}")
             if declared is not None:
                 keywords = {key: value for key, value in declared.items() if not is_column(value)}
                 schema[f"reward.{name}"] = {
@@ -63,12 +77,21 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
                     "_target_": Parameter("_target_", "str", True),
                     "weight": Parameter("weight", "float", False),
                 }
-    trainer = cfg.get("trainer")
-    if isinstance(trainer, DictConfig) and "_target_" in trainer:
-        fields = parameters(str(trainer._target_))
-        if fields:
-            schema["trainer"] = {**fields, "_target_": Parameter("_target_", "str", True)}
+    if (fields := declared_by(cfg, "trainer")) and not check_trainer(cfg, str):
+        schema["trainer"] = {**fields, "_target_": Parameter("_target_", "str", True)}
     return schema
+
+
+def declared_by(cfg: DictConfig, container: str) -> dict[str, Parameter] | None:
+    """What the `_target_` of a container declares; None where there is none or it may not be called."""
+    target = target_of(cfg, container)
+    return parameters(target) if target and not target_fault(cfg, target) else None
+
+
+def target_of(cfg: DictConfig, container: str) -> str:
+    """The `_target_` of a container of a config; "" where there is none."""
+    node = OmegaConf.select(cfg, container)
+    return str(node.get("_target_") or "") if isinstance(node, DictConfig) else ""
 
 
 def is_column(parameter: Parameter) -> bool:
@@ -91,7 +114,7 @@ def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
             if str(name) not in known:
                 findings.append(unknown(key, str(name), known, where(key), cfg))
             elif OmegaConf.is_missing(node, name):
-                findings.append(Finding(f"{key} has no value", where(key), fix=f"set {key}=…"))
+                findings.append(Finding(f"{key} has no value", where(key), fix=f"{key}=VALUE"))
             else:
                 findings += _check_value(key, node, str(name), known[str(name)], where)
     return findings
@@ -103,10 +126,10 @@ def _check_value(key: str, node: DictConfig, name: str, parameter: Parameter, wh
         value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     except OmegaConfBaseException as error:
         return [Finding(f"{key} cannot be resolved: {str(error).splitlines()[0]}", where(key))]
-    return value_findings(key, value, parameter, where(key))
+    return value_findings(key, value, parameter, where)
 
 
-def value_findings(key: str, value: Any, parameter: Parameter, place: str) -> list[Finding]:
+def value_findings(key: str, value: Any, parameter: Parameter, where: Where) -> list[Finding]:
     """Whether `value` may stand at `key`."""
     if isinstance(value, str) and "${" in value:
         return []
@@ -114,12 +137,20 @@ def value_findings(key: str, value: Any, parameter: Parameter, place: str) -> li
     if key.startswith("trainer.") and name in ENUMS and isinstance(value, str):
         valid = enum_values(ENUMS[name])
         if valid and value not in valid:
-            return [Finding(f"{key} does not know {value!r}", place, nearest(value, valid), f"one of: {some(valid)}")]
+            close = nearest(value, valid)
+            fix = f"one of: {some(valid)}"
+            return [Finding(f"{key} does not know {value!r}", where(key), f"{key}={close}" if close else "", fix)]
         return []
     if parameter.annotation and not accepts(parameter.annotation, value):
-        kind = parameter.annotation.replace("dict[str, Any]", "mapping")
-        return [Finding(f"{key} takes {kind}, not {value!r}", place, fix=f"{key}=<{kind}>")]
+        kinds = kinds_of(parameter.annotation)
+        return [Finding(f"{key} takes {kinds}, not {value!r}", where(key), fix=f"{key}={EXAMPLES.get(kinds, 'VALUE')}")]
     return []
+
+
+def kinds_of(annotation: str) -> str:
+    """An annotation in words: "a number or null"."""
+    parts = [part.strip() for part in annotation.strip("'\"").split("|")]
+    return " or ".join(dict.fromkeys(KINDS.get(part.partition("[")[0], part) for part in parts))
 
 
 def enum_values(name: str) -> set[str]:
@@ -135,28 +166,50 @@ def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: D
     container = key.rpartition(".")[0]
     close = RENAMED.get(name, "") if container == "trainer" and RENAMED.get(name) in known else ""
     close = close or nearest(name, known)
-    owner = str(OmegaConf.select(cfg, f"{container}._target_") or "") if container else ""
+    owner = f"task={cfg.task.name}" if container == "task" else target_of(cfg, container) if container else ""
     of = f" of {owner}" if owner else f" of {container}" if container else ""
     full = f"{container}.{close}".lstrip(".") if close else ""
-    fix = f"known here: {some(word for word in known if word != '_target_')}"
+    words = [word for word in known if word != "_target_" and not (container == "task" and word == "name")]
+    fix = f"known here: {some(words, like=name)}" if words else "leave it out"
+    if key == "experiment":
+        fix = "begin the file with the line `# @package _global_`"
     return Finding(f"{key} is not a field{of}", place, full, fix)
 
 
 def check_targets(cfg: DictConfig, where: Where) -> list[Finding]:
     """Every `_target_` must lie under r1lab, trl, transformers, peft or a plug-in, and exist."""
     findings = []
-    plugins = [str(item) for item in cfg.get("plugins") or []]
     for key, target in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
         if target == "???" or key.startswith("hydra."):
             continue
-        if target.split(".")[0] not in (*ALLOWED_ROOTS, *plugins):
-            fix = f"plugins=[{target.split('.')[0]}] if that package is yours"
-            what = f"{key}={target} lies outside the packages that may be called"
-            findings.append(Finding(what, where(key), fix=fix))
-        elif not exists(target):
-            module, _, name = target.rpartition(".")
-            findings.append(Finding(f"{key}={target} does not exist", where(key), fix=f"define {name} in {module}"))
-    return findings
+        fault = target_fault(cfg, target)
+        if fault:
+            findings.append(replace(fault, what=f"{key}={fault.what}", where=where(key)))
+    return findings + check_trainer(cfg, where)
+
+
+def target_fault(cfg: DictConfig, target: str) -> Finding | None:
+    """What is wrong with a `_target_`: it may not be called, or is not there."""
+    root, module, name = target.split(".")[0], *target.rpartition(".")[::2]
+    if root not in (*ALLOWED_ROOTS, *(str(item) for item in cfg.get("plugins") or [])):
+        what = f"{target} lies outside the packages that may be called"
+        return Finding(what, fix=f"plugins=[{root}] if that package is yours")
+    if exists(target):
+        return None
+    if locate(module) is None:
+        return Finding(f"{target}: there is no module {module}", fix="run where it can be imported, or install it")
+    close = nearest(name, defined_in(module))
+    return Finding(f"{target}: {module} defines no {name}", nearest=f"{module}.{close}" if close else "")
+
+
+def check_trainer(cfg: DictConfig, where: Where) -> list[Finding]:
+    """Whether the chosen trainer is the one that the task trains with."""
+    task, target = cfg.get("task", {}).get("name"), target_of(cfg, "trainer")
+    wanted = TRAINED_BY.get(task, target)
+    if target == wanted or not target.startswith("trl."):
+        return []
+    what = f"task={task} trains with {wanted}, not {target}"
+    return [Finding(what, where("trainer"), f"trainer={task}", "leave trainer= out: it follows the task")]
 
 
 def _targets(node: Any, key: str) -> list[tuple[str, str]]:
@@ -190,7 +243,7 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
         return _like(cfg, key, values, place)
     if not known[name].annotation:
         return _like(cfg, key, values, place)
-    return [finding for value in values for finding in value_findings(key, value, known[name], place)]
+    return [finding for value in values for finding in value_findings(key, value, known[name], lambda _: place)]
 
 
 def _like(cfg: DictConfig, key: str, values: list[Any], place: str) -> list[Finding]:
@@ -202,4 +255,5 @@ def _like(cfg: DictConfig, key: str, values: list[Any], place: str) -> list[Find
     if default is None:
         return []
     kind = "list" if OmegaConf.is_list(default) else "dict" if OmegaConf.is_dict(default) else type(default).__name__
-    return [finding for value in values for finding in value_findings(key, value, Parameter(key, kind, False), place)]
+    like = Parameter(key, kind, False)
+    return [finding for value in values for finding in value_findings(key, value, like, lambda _: place)]

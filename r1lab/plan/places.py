@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Sequence
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
 import yaml
+
+Files = Sequence[tuple[str, Path]]  # (package, file) of a composition
 
 
 def line_of(file: Path, dotted: str) -> int | None:
@@ -26,23 +28,26 @@ def line_of(file: Path, dotted: str) -> int | None:
     return line
 
 
-def where(key: str, overrides: Iterable[str], files: Iterable[tuple[str, Path]]) -> str:
-    """Say where `key` got its value.
+def where(key: str, overrides: Iterable[str], files: Callable[[], Files] = tuple) -> str:
+    """Say where `key` got its value: the override that sets it, else the file and line, else the choice that brings it.
 
     Args:
         key: a dotted key of the composed config.
         overrides: the command line's words.
-        files: (package, file) of every config file composed, the last word first.
+        files: gives (package, file) of every config file composed, the last word first; asked only when needed.
     """
-    for override in overrides:
-        said = override.split("=", 1)[0].lstrip("+~")
-        if said == key or said.startswith(f"{key}.") or key.startswith(f"{said}."):
-            return f"override {override}"
-    for package, file in files:
+    said = [(override.split("=", 1)[0].lstrip("+~").split("@")[0], override) for override in overrides]
+    own = [override for name, override in said if name == key]
+    inside = [override for name, override in said if name.startswith(f"{key}.")]
+    whole = [override for name, override in said if "{" in override and key.startswith(f"{name}.")]
+    if found := own or inside or whole:
+        return f"override {found[-1]}"
+    for package, file in files():
         inner = key if not package else key.removeprefix(f"{package}.") if key.startswith(f"{package}.") else None
         if inner and (line := line_of(file, inner)):
             return f"{display(file)}:{line}"
-    return key
+    choices = [override for name, override in said if key.startswith(f"{name}.")]
+    return f"override {choices[-1]}" if choices else key
 
 
 def display(path: Path) -> str:
@@ -51,6 +56,11 @@ def display(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -63,7 +73,10 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return min(contained, key=len, default="")
 
 
-def some(words: Iterable[str], most: int = 12) -> str:
-    """Words as a list for a message, cut where there are many."""
+def some(words: Iterable[str], most: int = 12, like: str = "") -> str:
+    """Words as a list for a message; where there are more than `most`, those that look most `like` a word."""
     ordered = sorted(set(words))
-    return ", ".join(ordered[:most]) + (f", … ({len(ordered)} in all)" if len(ordered) > most else "")
+    if len(ordered) <= most:
+        return ", ".join(ordered)
+    closest = sorted(ordered, key=lambda item: -SequenceMatcher(None, like, item).ratio())[:most]
+    return f"{', '.join(closest)}, … ({len(ordered)} in all)"

@@ -24,5 +24,6 @@ def load(name: str, **parameters: Any) -> Reward:
     names = [path.stem for path in folder.glob("*.yaml")]
     if name not in names:
         raise ConfigError([Finding(f"there is no reward {name!r}", nearest=nearest(name, names), fix=some(names))])
-    cfg = OmegaConf.load(folder / f"{name}.yaml")[name]
-    return build(name, OmegaConf.merge(cfg, parameters))
+    cfg = OmegaConf.create({name: {}})
+    cfg.merge_with(OmegaConf.load(folder / f"{name}.yaml"), {name: parameters})
+    return build(name, cfg[name])

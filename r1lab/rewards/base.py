@@ -1,8 +1,8 @@
 """What a reward is, and the wrapper that holds it to that.
 
-A reward is a plain function `(completions, **columns) -> list[float | None]`. Its positional parameters without a default
-are columns of the dataset; the rest are its own parameters, bound by the config. None means "not verifiable": the
-completion is skipped, not wrong. The wrapper gives it plain texts, checks what comes back and counts the skips.
+A reward is a plain function `(completions, **columns) -> list[float | None]`. Its positional parameters without a
+default are columns of the dataset; the rest are its own parameters, bound by the config. None means "not verifiable":
+the completion is skipped, not wrong. The wrapper gives it plain texts, checks what comes back and counts the skips.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Reward:
         self.weight = weight
         declared = inspect.signature(function).parameters.values()
         self.takes_all = any(item.kind is item.VAR_KEYWORD for item in declared)
-        self.takes = {item.name for item in declared}
+        self.takes = {item.name for item in declared if item.default is item.empty}
+        self.own = {item.name for item in declared} - self.takes  # a column of that name is none of its business
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[Score]:
         """Score completions.
@@ -51,10 +52,18 @@ class Reward:
             columns: (B,) each, the dataset's columns; others that a trainer passes are handed on as they are.
 
         Raises:
-            RewardError: another number of scores than completions, or one that is neither finite nor None.
+            RewardError: what comes back is not a score for each completion, each finite or None.
         """
-        given = columns if self.takes_all else {key: value for key, value in columns.items() if key in self.takes}
-        scores = list(self.function([text_of(item) for item in completions], **given))
+        given = {
+            key: value
+            for key, value in columns.items()
+            if key in self.takes or (self.takes_all and key not in self.own)
+        }
+        returned = self.function([text_of(item) for item in completions], **given)
+        try:
+            scores = [None if score is None else float(score) for score in returned]
+        except (TypeError, ValueError) as error:
+            raise RewardError(f"reward {self.__name__} returned no list of numbers: {error}") from error
         if len(scores) != len(completions):
             raise RewardError(
                 f"reward {self.__name__} returned {len(scores)} scores for {len(completions)} completions"
@@ -65,7 +74,7 @@ class Reward:
         if log_metric := columns.get("log_metric"):
             skipped = sum(score is None for score in scores)
             log_metric(f"skipped/{self.__name__}", skipped / max(1, len(scores)))
-        return [None if score is None else float(score) for score in scores]
+        return scores
 
 
 def build(name: str, cfg: DictConfig) -> Reward:

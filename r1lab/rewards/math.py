@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any
 
-from math_verify import LatexExtractionConfig, parse, verify
-from math_verify.errors import TimeoutException
+from r1lab.rewards.verifier import Verifier
 
-ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-PLAIN = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
-LONGEST = 2000  # characters of an answer that are worth parsing
-SECONDS = 5
+OPEN, CLOSE = "<answer>", "</answer>"
+BRACE = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)  # `\{` is a brace to print, not one that groups
+PLAIN = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?")
+LONGEST = 2000  # characters of an answer that are worth reading
+
+verifier = Verifier()
 
 
 def final_answer(text: str) -> str | None:
@@ -22,21 +21,27 @@ def final_answer(text: str) -> str | None:
     Text outside both is never searched for numbers, so that an answer cannot be guessed.
     """
     boxed = last_boxed(text)
-    if boxed is not None:
-        return boxed
-    blocks = ANSWER.findall(text)
-    return blocks[-1].strip() if blocks else None
+    return boxed if boxed is not None else last_block(text)
 
 
 def last_boxed(text: str) -> str | None:
     """The content of the last whole `\\boxed{…}`, its braces balanced."""
-    for start in reversed([match.end() for match in re.finditer(r"\\boxed\s*\{", text)]):
-        depth = 1
-        for end in range(start, min(len(text), start + LONGEST)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if depth == 0:
-                return text[start:end].strip()
-    return None
+    opened: list[int | None] = []  # of each brace that is open: where a box's content begins, None for other braces
+    last, content = -1, None
+    for brace in BRACE.finditer(text):
+        if brace[0] == "}":
+            start = opened.pop() if opened else None
+            if start is not None and start > last:
+                last, content = start, text[start : brace.start()].strip()
+        elif brace[0][-1] == "{" and brace[0] != "\\{":
+            opened.append(brace.end() if len(brace[0]) > 1 else None)
+    return content
+
+
+def last_block(text: str) -> str | None:
+    """The content of the last `<answer>` block."""
+    start = text.rfind(OPEN, 0, max(0, text.rfind(CLOSE)))
+    return text[start + len(OPEN) : text.find(CLOSE, start)].strip() if start >= 0 else None
 
 
 def plain_number(text: str) -> Fraction | None:
@@ -45,31 +50,14 @@ def plain_number(text: str) -> Fraction | None:
     return Fraction(stripped.replace(",", "")) if len(stripped) < 400 and PLAIN.fullmatch(stripped) else None
 
 
-@lru_cache(maxsize=65536)
-def gold_expressions(solution: str) -> tuple[Any, ...]:
-    """A gold answer as math-verify reads it; empty where it cannot be read."""
-    anchored = solution if "\\boxed" in solution or "$" in solution else f"${solution}$"
-    try:
-        return tuple(parse(anchored, extraction_config=[LatexExtractionConfig()], parsing_timeout=SECONDS))
-    except TimeoutException:
-        return ()
-
-
-def equal(answer: str, solution: str) -> bool | None:
+def equal(answer: str | None, solution: str) -> bool | None:
     """Whether an answer equals the gold one; None where the gold one cannot be read or comparing takes too long."""
-    if answer.strip() == solution.strip() and solution.strip():
-        return True
-    number, gold_number = plain_number(answer), plain_number(solution)
-    if number is not None and gold_number is not None:
-        return number == gold_number
-    gold = gold_expressions(solution)
-    if not gold:
-        return None
-    try:
-        found = parse(f"${answer[:LONGEST]}$", extraction_config=[LatexExtractionConfig()], parsing_timeout=SECONDS)
-        return bool(verify(list(gold), found, timeout_seconds=SECONDS))
-    except TimeoutException:
-        return None
+    gold = plain_number(solution)
+    if gold is not None and (answer is None or plain_number(answer) is not None):
+        return answer is not None and plain_number(answer) == gold
+    if answer is None or len(answer) > LONGEST:
+        return False if gold is not None else verifier.equal(None, solution)
+    return verifier.equal(answer, solution)
 
 
 def accuracy(completions: list[str], solution: list[str | None]) -> list[float | None]:
@@ -83,13 +71,6 @@ def accuracy(completions: list[str], solution: list[str | None]) -> list[float |
     """
     scores: list[float | None] = []
     for text, gold in zip(completions, solution, strict=True):
-        answer = final_answer(text)
-        gold_answer = (final_answer(gold) or gold) if gold is not None else None
-        if gold_answer is None:
-            scores.append(None)
-        elif answer is None:
-            scores.append(0.0 if plain_number(gold_answer) is not None or gold_expressions(gold_answer) else None)
-        else:
-            verdict = equal(answer, gold_answer)
-            scores.append(None if verdict is None else float(verdict))
+        verdict = None if gold is None else equal(final_answer(text), final_answer(gold) or gold)
+        scores.append(None if verdict is None else float(verdict))
     return scores

@@ -12,7 +12,7 @@ FORMAT = re.compile(r"<think>\n.*?\n</think>\n<answer>\n.*?\n</answer>\s*", re.D
 def format(completions: list[str]) -> list[float]:
     """1 where the whole completion is one `<think>` block and one `<answer>` block, each tag on a line of its own.
 
-    Trailing white space is allowed, any other text before, between or after the blocks is not, and each tag occurs once.
+    Trailing white space is allowed, any other text before, between or after the blocks is not; each tag occurs once.
     """
     once = [all(text.count(tag) == 1 for tag in TAGS) for text in completions]
     return [float(ok and FORMAT.fullmatch(text) is not None) for ok, text in zip(once, completions, strict=True)]

@@ -1,1 +1,1 @@
-"""TRL's trainers with what r1lab adds: streams and progress, held-out evaluation, exact resumption, a faster GRPO step."""
+"""TRL's trainers with what r1lab adds: progress, held-out evaluation, exact resumption, a faster GRPO step."""

@@ -65,7 +65,10 @@ class Evaluator(TrainerCallback):
 
     def due(self, step: int, last: int) -> bool:
         """Whether a step is one of those that divide the run into shares of `every`."""
-        return self.every > 0 and step < last and int(step / last / self.every) > int((step - 1) / last / self.every)
+        if self.every <= 0 or step >= last:
+            return False
+        done, before = (int(count / last / self.every + 1e-9) for count in (step, step - 1))  # 0.3 / 0.1 is below 3
+        return done > before
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -19,13 +19,13 @@ KEPT = 64  # completions written per round of generation: whole groups, from the
 
 
 class EpochSampler(RepeatSampler):
-    """TRL's sampler, with an order that depends on the seed and the epoch alone, so that a later epoch can be resumed."""
+    """TRL's sampler in an order that depends on the seed and the epoch alone, so that a later epoch can be resumed."""
 
     trainer: FastGRPO
 
     def __iter__(self) -> Iterator[int]:
         if self.shuffle:
-            self.generator.manual_seed(self.seed + int(self.trainer.state.epoch or 0))
+            self.generator.manual_seed((self.seed or 0) + int(self.trainer.state.epoch or 0))
         return super().__iter__()
 
 
@@ -46,6 +46,7 @@ class GRPO(Resumable, FastGRPO):
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
         sampler = super()._get_train_sampler(dataset)
         sampler.__class__ = EpochSampler
+        assert isinstance(sampler, EpochSampler)
         sampler.trainer = self
         return sampler
 
@@ -57,10 +58,11 @@ class GRPO(Resumable, FastGRPO):
 
     def _keep(self, inputs: list[dict[str, Any]], output: dict[str, Any]) -> None:
         """Write the first completions of a round, with every reward, to the run's folder."""
-        count = len(inputs)
-        kept = min(count, max(KEPT // self.num_generations, 1) * self.num_generations)
-        logs = {name: list(self._logs[name])[-count:] for name in ("prompt", "completion", "advantages")}
-        rewards = {name: list(values)[-count:] for name, values in self._logs["rewards"].items()}
+        count, group = len(inputs), self.num_generations or 1
+        kept = min(count, max(KEPT // group, 1) * group)
+        kept_logs: dict[str, Any] = self._logs
+        logs = {name: list(kept_logs[name])[-count:] for name in ("prompt", "completion", "advantages")}
+        rewards = {name: list(values)[-count:] for name, values in kept_logs["rewards"].items()}
         lengths = output["completion_mask"].sum(1).tolist()
         ends = set(self.eos_token_ids)
         records = []

@@ -35,6 +35,8 @@ BETWEEN_STEPS = (
 class Resumable(Trainer):
     """Mixin for TRL's trainers; put it before them in a class's bases."""
 
+    _metrics: Any  # TRL's: mode → name → values since the last log
+
     stateful: Sequence[Any] = ()  # rewards with `state_dict` and `load_state_dict`
     resumed_from: Path | None = None
 
@@ -47,7 +49,8 @@ class Resumable(Trainer):
             super()._save_checkpoint(model, trial)
         finally:
             self.args.save_total_limit = limit
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        output_dir = str(self.args.output_dir)
+        checkpoint = Path(output_dir) / f"checkpoint-{self.state.global_step}"
         state = {name: getattr(self, name) for name in BETWEEN_STEPS if hasattr(self, name)}
         state["_metrics"] = {mode: dict(values) for mode, values in self._metrics.items()}
         state["rewards"] = [reward.state_dict() for reward in self.stateful]
@@ -58,7 +61,7 @@ class Resumable(Trainer):
                 sync(file)
             (checkpoint / COMPLETE).touch()
             sync(checkpoint)
-            rotate_checkpoints(output_dir=self.args.output_dir, save_total_limit=limit, use_mtime=False)
+            rotate_checkpoints(output_dir=output_dir, save_total_limit=limit, use_mtime=False)
 
     def resume(self, checkpoint: Path | None) -> None:
         """Train to the end, from a checkpoint where there is one."""

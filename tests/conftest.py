@@ -1,0 +1,59 @@
+"""What several rooms' tests share: a model small enough to train in milliseconds, and which tests run by default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SMALL = (  # the built model in small: it has learnt nothing, and a run with it takes a second
+    "accelerator=cpu",
+    "model.layers=2",
+    "model.hidden=32",
+    "model.intermediate=64",
+    "model.build.steps=2",
+    "model.build.problems=64",
+    "model.build.batch=8",
+    "dataset.train=64",
+    "dataset.test=16",
+    "eval.problems=8",
+    "eval.max_tokens=16",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out unless `--slow` or `-m slow` asks for them."""
+    if config.getoption("--slow") or "slow" in config.getoption("-m"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep every test away from the user's cache and from the network; the folder where models are built."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("R1LAB_CACHE", str(cache))
+        patch.setenv("HF_HOME", str(cache / "hf"))
+        patch.setenv("HF_DATASETS_CACHE", str(cache / "datasets"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def small(surroundings: Path) -> tuple[str, ...]:
+    """The overrides of a run with the built model in small, which is built by now."""
+    from r1lab.models import tiny
+    from r1lab.notebook import compose
+
+    tiny.ensure(compose(*SMALL).model)
+    return SMALL
