@@ -86,7 +86,7 @@ class Eval:
     """
 
     problems: int = 400
-    every: float = 0.25
+    every: float = 0.2
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int | None = None

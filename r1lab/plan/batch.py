@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
+from r1lab.plan.places import plural
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def check_batch(cfg: DictConfig, where: Where) -> list[Finding]:
     wanted = cfg.global_batch_size
     if wanted is not None and (wanted < micro or wanted % micro):
         what = f"global_batch_size={wanted} is not a multiple of {micro} (per device × processes)"
-        findings.append(Finding(what, where("global_batch_size"), nearest_multiples(wanted, micro)))
+        close = nearest_multiples(wanted, micro)
+        findings.append(Finding(what, where("global_batch_size"), f"global_batch_size={close}"))
     if not batch.generations and not batch.steps_per_generation:
         return findings
     if batch.generations < 2:
@@ -88,23 +90,25 @@ def check_batch(cfg: DictConfig, where: Where) -> list[Finding]:
     elif trainer.get("generation_batch_size") and trainer.generation_batch_size % micro:
         what = f"trainer.generation_batch_size={trainer.generation_batch_size} is not a multiple of {micro}"
         close = nearest_multiples(trainer.generation_batch_size, micro)
-        findings.append(Finding(what, where("trainer.generation_batch_size"), close))
+        findings.append(Finding(what, where("trainer.generation_batch_size"), f"trainer.generation_batch_size={close}"))
     total = batch.completions_per_generation
     if total % batch.generations:
         what = (
             f"trainer.num_generations={batch.generations} does not divide the {total} completions of one generation "
-            f"({batch.per_device} per device × {batch.processes} processes × {batch.steps_per_generation} steps)"
+            f"({batch.per_device} per device × {plural(batch.processes, 'process')} × "
+            f"{plural(batch.steps_per_generation, 'step')})"
         )
         groups = nearest_divisors(batch.generations, total)
         fix = f"or make the {total} a multiple of {batch.generations}"
-        findings.append(Finding(what, where("trainer.num_generations"), groups, fix))
+        close = f"trainer.num_generations={groups}" if groups else ""
+        findings.append(Finding(what, where("trainer.num_generations"), close, fix))
     return findings
 
 
 def nearest_multiples(value: int, unit: int) -> str:
-    """The multiples of `unit` on both sides of `value`, as text."""
+    """The positive multiples of `unit` on both sides of `value`, as text."""
     below, above = value // unit * unit, -(-value // unit) * unit
-    return " or ".join(str(item) for item in sorted({below, above}) if item > 0)
+    return " or ".join(str(item) for item in sorted({max(below, unit), max(above, unit)}))
 
 
 def nearest_divisors(value: int, total: int) -> str:

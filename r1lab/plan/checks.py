@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,37 @@ from r1lab.errors import ConfigError, Finding
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
 from r1lab.plan.fields import Where, check_fields
-from r1lab.plan.folder import check_folder, room_needed, size
+from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
 from r1lab.plan.hardware import cores, gpus
 from r1lab.plan.model import check_model, parameters_of
+from r1lab.plan.places import Files, plural
 from r1lab.plan.places import where as place_of
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
-    "output_dir": "outputs=",
-    "seed": "seed=",
+    "output_dir": "outputs=FOLDER says where runs go",
+    "seed": "seed=NUMBER is the run's",
     "report_to": "the run's folder holds the metrics",
-    "resume_from_checkpoint": "resume=",
-    "use_cpu": "accelerator=cpu",
+    "resume_from_checkpoint": "resume=FOLDER goes on with a run",
+    "use_cpu": "accelerator=cpu says so",
     "disable_tqdm": "the progress bar follows the terminal",
     "overwrite_output_dir": "every run has its own folder",
 }
 DRY_RUNS = (True, False, "full", "json")
+RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "task.n": (1, math.inf),
+    "task.problems": (1, math.inf),
+    "task.temperature": (0, math.inf),
+    "eval.problems": (0, math.inf),
+    "eval.every": (0, 1),
+    "eval.temperature": (0, math.inf),
+    "eval.top_p": (0, 1),
+    "eval.max_tokens": (1, math.inf),
+    "eval.batch": (1, math.inf),
+    "accelerator.threads": (1, math.inf),
+    "trainer.learning_rate": (0, math.inf),
+    "trainer.max_completion_length": (1, math.inf),
+}
 
 
 @dataclass
@@ -55,25 +72,28 @@ class Plan:
     def json(self) -> str:
         """The plan as JSON."""
         findings = [asdict(finding) for finding in self.findings]
-        return json.dumps({"folder": str(self.run_dir), **self.facts, "findings": findings}, indent=2, default=str)
+        content = {"folder": str(self.run_dir), **self.facts, "findings": findings}
+        return json.dumps(content, indent=2, default=str, ensure_ascii=False)
 
 
-def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Sequence[tuple[str, Path]] = ()) -> Plan:
+def plan(
+    cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Callable[[], Files] = tuple
+) -> Plan:
     """Check and resolve one composed config.
 
     Args:
         cfg: the composed config, without Hydra's node; it is not changed.
         run_dir: the folder the run would write.
         words: the overrides as typed, to say where a fault was said.
-        files: (package, file) of the composed files, likewise.
+        files: gives (package, file) of the composed files, likewise.
     """
 
     def where(key: str) -> str:
         return place_of(key, words, files)
 
-    findings = check_fields(cfg, where)
-    if findings:
-        return Plan(cfg, run_dir, findings)
+    cfg, findings = drop_unchosen(cfg, where)
+    if faults := check_fields(cfg, where):
+        return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
     findings += _check_run(resolved, where)
     if resolved.task.get("folder") is False:
@@ -82,11 +102,27 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Seque
     findings += check_data(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)
-    findings += check_folder(resolved, run_dir)
-    plan = Plan(resolved, run_dir, findings)
+    lacking = check_folder(resolved, run_dir)
+    if resolved.dry_run:  # the run may be meant for another machine
+        lacking = [replace(finding, severity="warning") for finding in lacking]
+    plan = Plan(resolved, run_dir, findings + lacking)
     if not plan.errors:
         plan.facts = _facts(resolved, run_dir)
     return plan
+
+
+def drop_unchosen(cfg: DictConfig, where: Where) -> tuple[DictConfig, list[Finding]]:
+    """The config without parameters of rewards that are not chosen, as an experiment's are when `reward=` is given."""
+    left = [name for name, reward in (cfg.get("reward") or {}).items() if not reward or not reward.get("_target_")]
+    if not left or len(left) == len(cfg.reward):
+        return cfg, []
+    kept = cfg.copy()
+    findings = []
+    for name in left:
+        del kept.reward[name]
+        what = f"reward.{name} is left out: that reward is not chosen"
+        findings.append(Finding(what, where(f"reward.{name}"), fix=f"add {name} to reward=[…]", severity="warning"))
+    return kept, findings
 
 
 def resolve(cfg: DictConfig) -> DictConfig:
@@ -118,7 +154,7 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     for name in cfg.get("trainer") or {}:
         if name in OWNED:
             what = f"trainer.{name} is set by r1lab"
-            findings.append(Finding(what, where(f"trainer.{name}"), OWNED[name], "leave it out"))
+            findings.append(Finding(what, where(f"trainer.{name}"), fix=f"leave it out; {OWNED[name]}"))
     rewards = cfg.get("reward") or {}
     if cfg.task.name in ("grpo", "rft", "eval") and not rewards:
         what = f"task={cfg.task.name} needs at least one reward"
@@ -131,24 +167,34 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     if cfg.accelerator.processes != 1:
         what = f"accelerator.processes={cfg.accelerator.processes}: this version trains in one process"
         findings.append(Finding(what, where("accelerator.processes"), "accelerator.processes=1"))
-    if not 0 <= cfg.eval.every <= 1 or cfg.eval.problems < 0:
-        what = "eval.every is a share between 0 and 1, eval.problems 0 or more"
-        findings.append(Finding(what, where("eval")))
     if cfg.task.name == "eval":
         findings += _check_samples(cfg, where)
+    return findings + check_ranges(cfg, where)
+
+
+def check_ranges(cfg: DictConfig, where: Where) -> list[Finding]:
+    """Numbers that are too small or too large to mean anything."""
+    findings = []
+    for key, (low, high) in RANGES.items():
+        value = OmegaConf.select(cfg, key)
+        if value is None or low <= value <= high:
+            continue
+        fix = f"between {low} and {high}" if high < math.inf else f"{low} or more"
+        findings.append(Finding(f"{key}={value} is out of range", where(key), fix=f"{key}={fix}"))
+    steps = (cfg.get("trainer") or {}).get("max_steps", -1)
+    if steps == 0 or steps < -1:
+        what = f"trainer.max_steps={steps} would train for whole epochs"
+        findings.append(Finding(what, where("trainer.max_steps"), fix="1 or more; to train nothing, task=eval"))
     return findings
 
 
 def _check_samples(cfg: DictConfig, where: Where) -> list[Finding]:
     """pass@k from fewer than k samples would be a guess; it is refused."""
-    n = cfg.task.n
+    n = max(cfg.task.n, 1)
     faults = [k for k in cfg.task.k if not isinstance(k, int) or k < 1 or k > n]
     fix = f"task.n={max([n, *(k for k in faults if isinstance(k, int))])} or task.k=[{n}]"
     what = f"pass@{faults[0] if faults else ''} needs as many samples per problem; task.n is {n}"
-    findings = [Finding(what, where("task.k"), fix=fix)] if faults else []
-    if n < 1:
-        findings.append(Finding(f"task.n={n} samples nothing", where("task.n"), "task.n=1"))
-    return findings
+    return [Finding(what, where("task.k"), fix=fix)] if faults else []
 
 
 def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
@@ -165,37 +211,35 @@ def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
         },
         "machine": {
             "device": cfg.accelerator.device,
-            "here": f"{gpus()} GPUs, {cores()} CPU cores",
+            "here": f"{plural(gpus(), 'GPU')}, {plural(cores(), 'CPU core')}",
             "roles": "node 0: one training process" if cfg.get("trainer") else "node 0: one process",
         },
     }
     if cfg.get("trainer"):
         facts["batch"] = _batch_facts(cfg)
         if count:
-            bytes_each = {"float32": 4, "bfloat16": 2, "float16": 2}[cfg.model.dtype]
-            facts["memory"] = {
-                "weights": size(count * bytes_each),
-                "gradients": size(count * bytes_each),
-                "optimizer": size(count * 8),
-            }
+            weights, optimizer = training_bytes(count, cfg.model.dtype)
+            facts["memory"] = {"weights": size(weights), "gradients": size(weights), "optimizer": size(optimizer)}
     return facts
 
 
 def _batch_facts(cfg: DictConfig) -> dict[str, Any]:
     batch, trainer = batch_of(cfg), cfg.trainer
-    unit = "completions" if batch.generations else "examples"
+    unit = "completion" if batch.generations else "example"
     facts: dict[str, Any] = {
-        "per step": f"{batch.examples} {unit} = {batch.per_device} per device × {batch.processes} processes × "
-        f"{batch.accumulation} accumulation"
+        "per step": f"{plural(batch.examples, unit)} = {batch.per_device} per device × "
+        f"{plural(batch.processes, 'process')} × {batch.accumulation} accumulation"
     }
     if batch.generations:
         facts["per generation"] = (
-            f"{batch.prompts_per_generation} prompts × {batch.generations} = {batch.completions_per_generation} "
-            f"completions, used for {batch.steps_per_generation // batch.accumulation} steps"
+            f"{plural(batch.prompts_per_generation, 'prompt')} × {batch.generations} = "
+            f"{plural(batch.completions_per_generation, 'completion')}, used for "
+            f"{plural(batch.steps_per_generation // batch.accumulation, 'step')}"
         )
         facts["longest completion"] = f"{trainer.max_completion_length} tokens"
     steps = steps_of(cfg)
-    facts["steps"] = steps if steps is not None else f"{trainer.get('num_train_epochs', 3)} epochs of the dataset"
+    epochs = trainer.get("num_train_epochs", 3)
+    facts["steps"] = steps if steps is not None else f"{plural(epochs, 'epoch')} of the dataset"
     if steps is not None and batch.generations:
         facts["tokens"] = f"up to {steps * batch.examples * trainer.max_completion_length:,} sampled"
     return facts

@@ -22,9 +22,15 @@ def room_needed(cfg: DictConfig) -> int:
     if not cfg.get("trainer") or not count:
         return LEAST
     kept = (cfg.trainer.get("save_total_limit") or 1) + 1
-    weights = count * (4 if cfg.model.dtype == "float32" else 2)
-    optimizer = 0 if cfg.trainer.get("save_only_model") else 2 * count * 4
-    return LEAST + kept * (weights + optimizer) + weights
+    weights, optimizer = training_bytes(count, cfg.model.dtype)
+    kept_optimizer = 0 if cfg.trainer.get("save_only_model") else optimizer
+    return LEAST + kept * (weights + kept_optimizer) + weights
+
+
+def training_bytes(count: int, dtype: str) -> tuple[int, int]:
+    """Bytes of the weights and of Adam's two moments, which torch keeps in the weights' own type."""
+    each = 4 if dtype == "float32" else 2
+    return count * each, 2 * count * each
 
 
 def check_folder(cfg: DictConfig, run_dir: Path) -> list[Finding]:
@@ -33,7 +39,7 @@ def check_folder(cfg: DictConfig, run_dir: Path) -> list[Finding]:
     while not parent.exists():
         parent = parent.parent
     shown = display(run_dir)
-    place = f"outputs={cfg.outputs}"
+    place = f"override outputs={cfg.outputs}" if cfg.outputs != "outputs" else "outputs"
     if not parent.is_dir():
         return [Finding(f"{shown} cannot be made: {display(parent)} is a file", place, fix="outputs=FOLDER")]
     probe = parent / f".r1lab-{uuid.uuid4().hex}"
@@ -46,8 +52,9 @@ def check_folder(cfg: DictConfig, run_dir: Path) -> list[Finding]:
         return [Finding(what, place, fix="outputs=FOLDER where you may write")]
     free, needed = shutil.disk_usage(parent).free, room_needed(cfg)
     if free < needed:
-        what = f"{display(parent)} has {size(free)} free, the run may write {size(needed)}"
-        return [Finding(what, place, fix="free some room, choose outputs=FOLDER on another disk, or save less")]
+        what = f"the disk of {shown} has {size(free)} free; the run may write {size(needed)}"
+        fix = "outputs=FOLDER on another disk, or trainer.save_only_model=true (cannot be resumed)"
+        return [Finding(what, place, fix=fix)]
     return []
 
 

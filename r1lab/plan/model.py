@@ -11,6 +11,7 @@ from r1lab.plan.fields import Where
 from r1lab.plan.places import display, nearest
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
+ALIASES = {"fp16": "float16", "fp32": "float32", "bf16": "bfloat16", "half": "float16", "flash": "flash_attention_2"}
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -45,8 +46,10 @@ def check_model(cfg: DictConfig, where: Where) -> list[Finding]:
     for name, valid in (("dtype", DTYPES), ("attention", ATTENTIONS)):
         if model[name] not in valid:
             place = where(f"model.{name}")
-            close = nearest(model[name], valid)
-            findings.append(Finding(f"model.{name} does not know {model[name]!r}", place, close, f"one of {valid}"))
+            close = nearest(ALIASES.get(model[name], model[name]), valid)
+            what = f"model.{name} does not know {model[name]!r}"
+            nearby = f"model.{name}={close}" if close else ""
+            findings.append(Finding(what, place, nearby, f"one of: {', '.join(valid)}"))
     for key, longest in (("trainer.max_completion_length", _completion(cfg)), ("eval.max_tokens", cfg.eval.max_tokens)):
         if model.context and longest and longest >= model.context:
             what = f"{key}={longest} leaves no room for a prompt in a context of {model.context} tokens"

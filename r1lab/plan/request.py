@@ -4,57 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from r1lab.config.compose import compose_words
-from r1lab.errors import ConfigError, Finding, ResumeError
+from r1lab.config.compose import compose_words, session
+from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.places import some
-from r1lab.plan.words import check_words, composed_files
+from r1lab.plan.groups import composed_files
+from r1lab.plan.resumed import plan_resumed, words_for_hydra
+from r1lab.plan.words import check_words, finding_of, parse, values_of
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.resume import LONGER, PLACE, check_resume
+from r1lab.runs.resume import check_resume
 
 MOST_PLANNED = 256  # runs of a sweep that are planned before the first starts; each is planned again at its start
 
 
 @dataclass
 class Request:
-    """The plans of a command line's runs. `sweep` is the folder of a multirun, `dry_run` the word given for it."""
+    """The plans of a command line's runs.
+
+    Attributes:
+        plans: one, or one for each of a sweep's runs.
+        words: what Hydra is to compose.
+        sweep: the folder of a multirun.
+        dry_run: the word given for it.
+    """
 
     plans: list[Plan]
+    words: list[str] = field(default_factory=list)
     sweep: str | None = None
     dry_run: bool | str = False
-    words: list[str] = field(default_factory=list)
 
 
-def plan_request(words: Sequence[str]) -> Request:
+def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     """Plan every run of a command line, inside a `compose.session`.
+
+    Args:
+        words: overrides as typed.
+        multirun: whether `--multirun` was given.
 
     Raises:
         ConfigError: with the findings of all runs.
     """
     if resumed := value_of(words, "resume"):
         planned = plan_resumed(Path(resumed), words)
-        return Request([planned], None, planned.cfg.dry_run, list(words))
+        return Request([planned], words_for_hydra(words), None, planned.cfg.dry_run)
     findings = check_words(words)
     if findings:
         raise ConfigError(findings)
-    first, hydra_cfg = compose_words([word for word in jobs_of(words)[0] if not word.startswith("hydra.sweep")])
-    is_sweep = len(jobs_of(words)) > 1 or hydra_cfg.mode == "RunMode.MULTIRUN"
-    jobs = jobs_of(words)[:MOST_PLANNED]
-    plans = [plan_words(job) for job in jobs]
+    jobs = jobs_of(words)
+    first, hydra_cfg = compose_words([word for word in jobs[0] if not word.startswith("hydra.sweep")])
+    multirun = multirun or hydra_cfg.mode == "RunMode.MULTIRUN"
+    if len(jobs) > 1 and not multirun:
+        raise ConfigError([_without_multirun(word) for word in words if word not in jobs[0]])
+    plans: list[Plan] = []
     faults: list[Finding] = []
-    for job, item in zip(jobs, plans, strict=True):
+    for number, job in enumerate(jobs[:MOST_PLANNED]):
+        folder = Path(hydra_cfg.sweep_dir) / str(number) if multirun else None
         label = f"{', '.join(swept(job, words))}: " if len(jobs) > 1 else ""
-        new = [finding for finding in item.errors if all(finding.where != seen.where for seen in faults) or label]
+        try:
+            plans.append(plan_words(job, folder))
+            new = plans[-1].errors
+        except ConfigError as error:
+            new = error.findings
         faults += [replace(finding, what=f"{label}{finding.what}") for finding in new]
     if faults:
         raise ConfigError(faults)
-    return Request(plans, hydra_cfg.sweep_dir if is_sweep else None, first.dry_run, list(words))
+    sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if multirun else []  # not a later second's than was planned
+    return Request(plans, [*words, *sweep], hydra_cfg.sweep_dir if multirun else None, first.dry_run)
+
+
+def _without_multirun(word: str) -> Finding:
+    key, _, value = word.partition("=")
+    fix = f"add -m to run each; or, if it is one value, quote it: '{key}=\"{value}\"'"
+    return Finding(f"{word} asks for several runs", f"override {word}", fix=fix)
 
 
 def jobs_of(words: Sequence[str]) -> list[list[str]]:
@@ -69,15 +98,22 @@ def swept(job: Sequence[str], words: Sequence[str]) -> list[str]:
 
 
 def value_of(words: Sequence[str], key: str) -> str | None:
-    """The value a command line gives to a plain key."""
-    return next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"{key}=")), None)
+    """The value a command line gives to a plain key; None where it gives none, or `null`."""
+    said = [values_of(override) for override in parse(words)[0] if override.key_or_group == key]
+    return str(said[-1][0]) if said and said[-1] and said[-1][0] not in (None, "") else None
 
 
-def plan_words(words: Sequence[str]) -> Plan:
-    """Compose and plan one run, inside a `compose.session`."""
-    cfg, hydra_cfg = compose_words(words)
-    files = composed_files(hydra_cfg.runtime)
-    return plan_fresh(cfg, Path(hydra_cfg.run_dir), words, files)
+def plan_words(words: Sequence[str], run_dir: Path | None = None) -> Plan:
+    """Compose and plan one run, inside a `compose.session`; in the folder that its config names, if none is given.
+
+    Raises:
+        ConfigError: the words do not compose.
+    """
+    try:
+        cfg, hydra_cfg = compose_words(words)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(check_words(words) or [finding_of(error)]) from error
+    return plan_fresh(cfg, run_dir or Path(hydra_cfg.run_dir), words, with_files=True)
 
 
 def plan_job(cfg: DictConfig, run_dir: Path, words: Sequence[str]) -> Plan:
@@ -86,44 +122,23 @@ def plan_job(cfg: DictConfig, run_dir: Path, words: Sequence[str]) -> Plan:
     Raises:
         ConfigError: something speaks against it.
     """
-    planned = plan_resumed(Path(cfg.resume), words) if cfg.resume else plan_fresh(cfg, run_dir, words)
-    return require(planned)
+    if not cfg.resume:
+        return require(plan_fresh(cfg, run_dir, words))
+    with session():
+        return plan_resumed(Path(cfg.resume), words)
 
 
-def plan_fresh(cfg: DictConfig, run_dir: Path, words: Sequence[str], files: Sequence[tuple[str, Path]] = ()) -> Plan:
-    """Plan a run in `run_dir`; a folder that holds a run already is resumed if it is the same run."""
-    planned = plan(cfg, run_dir, words, files)
+def plan_fresh(cfg: DictConfig, run_dir: Path, words: Sequence[str], with_files: bool = False) -> Plan:
+    """Plan a run in `run_dir`; a folder that holds a run already is resumed if it is the same run.
+
+    Args:
+        cfg: the composed config.
+        run_dir: the run's folder.
+        words: the words that composed it.
+        with_files: whether a `compose.session` is there to tell which files say what.
+    """
+    planned = plan(cfg, run_dir, words, partial(composed_files, words) if with_files else tuple)
     if not planned.errors and (run_dir / "run.yaml").is_file():
         old = RunFolder(run_dir).read_config()
         planned.findings += check_resume(old, planned.cfg, str(run_dir))
     return planned
-
-
-def plan_resumed(run_dir: Path, words: Sequence[str]) -> Plan:
-    """Plan the run that a folder holds, with the words that may change about it.
-
-    Raises:
-        ConfigError: the folder holds no run, or the words would make it a different one.
-    """
-    place = f"override resume={run_dir}"
-    try:
-        old = RunFolder(run_dir).read_config()
-    except ResumeError as error:
-        siblings = sorted(str(path.parent) for path in run_dir.parent.glob("*/run.yaml"))
-        raise ConfigError([Finding(str(error), place, siblings[-1] if siblings else "")]) from None
-    new = old.copy()
-    findings = []
-    for override in OverridesParser.create().parse_overrides(list(words)):
-        key = override.key_or_group
-        if key.split(".")[0] not in (*PLACE, "hydra", "trainer") and OmegaConf.select(old, key) is None:
-            what = f"{key} is not a word of the run in {run_dir}"
-            allowed = f"a resumed run takes {some([*LONGER, 'accelerator.…'])}"
-            findings.append(Finding(what, f"override {override.input_line}", fix=allowed))
-        elif not key.startswith("hydra"):
-            OmegaConf.update(new, key, override.value(), force_add=True)
-    if findings:
-        raise ConfigError(findings)
-    new.resume = str(run_dir)
-    planned = plan(new, run_dir, words)
-    planned.findings += check_resume(old, planned.cfg, str(run_dir)) if not planned.errors else []
-    return require(planned)

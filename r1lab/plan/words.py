@@ -7,13 +7,10 @@ shows all that is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from hydra import compose as hydra_compose
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -24,7 +21,22 @@ from yaml import YAMLError
 from r1lab.config.source import parameters
 from r1lab.errors import Finding
 from r1lab.plan.fields import check_fields, field_findings
+from r1lab.plan.groups import composed_files, groups, is_group, options_of
 from r1lab.plan.places import nearest, some, where
+
+PAIRS = (("[", "]"), ("{", "}"), ("(", ")"), ("'", "'"), ('"', '"'))
+
+
+def parse(words: Sequence[str]) -> tuple[list[Override], list[Finding]]:
+    """The words as Hydra reads them, and a finding for each that it cannot read."""
+    overrides: list[Override] = []
+    findings: list[Finding] = []
+    for word in words:
+        try:
+            overrides += OverridesParser.create().parse_overrides([word])
+        except HydraException as error:
+            findings.append(_unparsable(word, error))
+    return overrides, findings
 
 
 def check_words(words: Sequence[str]) -> list[Finding]:
@@ -37,73 +49,63 @@ def check_words(words: Sequence[str]) -> list[Finding]:
         Findings about misspelt groups, options and fields and values of the wrong type, in the order typed; then those
         about the files that the choices compose.
     """
-    findings: list[Finding] = []
-    overrides: list[Override] = []
-    for word in words:
-        try:
-            overrides += OverridesParser.create().parse_overrides([word])
-        except HydraException as error:
-            findings.append(_unparsable(word, error))
+    overrides, findings = parse(words)
     choices: list[str] = []
     values: list[Override] = []
     for override in overrides:
-        if is_group(override.key_or_group):
-            faults = _group_findings(override)
+        key = override.key_or_group
+        if override.is_delete() and (is_group(key) or key == "trainer"):
+            what = f"{key} cannot be left out"
+            findings.append(Finding(what, f"override {override.input_line}", fix=f"choose an option: {key}=…"))
+        elif is_group(key):
+            faults = group_findings(override)
             findings += faults
             if not faults:
                 choices.append(_first_choice(override))
-        elif not override.key_or_group.startswith("hydra"):
-            values.append(override)
-        elif "/" in override.key_or_group:
+        elif key.startswith("hydra/"):
             findings.append(_unknown_key(override, ["hydra/launcher", "hydra/sweeper"]))
+        else:
+            values.append(override)
     try:
         cfg = hydra_compose("config", overrides=choices, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        return findings or [Finding(f"the config does not compose: {first_lines(error)}", "the chosen files")]
+        return findings or [finding_of(error)]
     for override in values:
-        if override.key_or_group.split(".")[0] in cfg:
-            findings += field_findings(cfg, override.key_or_group, _values(override), f"override {override.input_line}")
+        root = override.key_or_group.split(".")[0]
+        place = f"override {override.input_line}"
+        if root == "hydra":
+            findings += _hydra_findings(cfg, override)
+        elif root in cfg:
+            findings += field_findings(cfg, override.key_or_group, values_of(override), place)
         else:
             findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()]))
-    files = composed_files(cfg.hydra.runtime)
     mine = {override.key_or_group for override in values}
-    from_files = check_fields(cfg, lambda key: where(key, choices, files))
+    from_files = check_fields(cfg, lambda key: where(key, choices, partial(composed_files, choices)))
     return findings + [item for item in from_files if not any(item.what.startswith(f"{key} has no") for key in mine)]
 
 
-def _loader() -> ConfigLoaderImpl:
-    loader = GlobalHydra.instance().config_loader()
-    assert isinstance(loader, ConfigLoaderImpl)
-    return loader
-
-
-def groups() -> list[str]:
-    """The config groups at the top level."""
-    return sorted({*_loader().get_group_options("", ObjectType.GROUP)} - {"hydra"})
-
-
-def is_group(key: str) -> bool:
-    """Whether a key names a config group (`model`, `hydra/launcher`)."""
-    name = key.split("@")[0]
-    return "." not in name and bool(_loader().get_group_options(name, ObjectType.CONFIG))
-
-
-def _group_findings(override: Override) -> list[Finding]:
+def group_findings(override: Override) -> list[Finding]:
+    """The options that an override chooses of a group and that are not there."""
     group = override.key_or_group.split("@")[0]
-    options = _loader().get_group_options(group, ObjectType.CONFIG)
+    options = options_of(group)
     place = f"override {override.input_line}"
     findings = []
-    for value in _values(override):
-        for option in value if isinstance(value, list) else [value]:
-            if option is None or (isinstance(option, str) and option in options):
-                continue
-            close = nearest(str(option), options)
-            fix = f"one of: {some(options)}"
-            if group in ("model", "dataset"):
-                flag = "dataset=local dataset.path=FILE" if group == "dataset" else "model=hub model.repo=ORG/NAME"
-                fix += f"; or {flag}"
-            what = f"{group} has no option {option!r}"
-            findings.append(Finding(what, place, f"{group}={close}" if close else "", fix))
+    for value in values_of(override):
+        wanted = value if isinstance(value, list) else [value]
+        close = [option if option in options else nearest(str(option), options) for option in wanted]
+        text = f"[{','.join(close)}]" if isinstance(value, list) else close[0] if close else ""
+        fix = f"one of: {some(options)}"
+        if group in ("model", "dataset"):
+            flag = "dataset=local dataset.path=FILE" if group == "dataset" else "model=hub model.repo=ORG/NAME"
+            fix += f"; or {flag}"
+        if isinstance(value, list) and group != "reward" and not group.startswith("hydra/"):
+            findings.append(Finding(f"{group} takes one option, not a list", place, fix=fix))
+            continue
+        for option in wanted:
+            if not (isinstance(option, str) and option in options or (option is None and group == "experiment")):
+                named = "null" if option is None else repr(option)
+                what = f"{group} has no option {named}"
+                findings.append(Finding(what, place, f"{group}={text}" if all(close) else "", fix))
     return findings
 
 
@@ -111,12 +113,13 @@ def _first_choice(override: Override) -> str:
     """The override as it stands, or with the first value of its sweep."""
     if not override.is_sweep_override():
         return str(override.input_line)
-    value = _values(override)[0]
+    value = values_of(override)[0]
     text = f"[{','.join(value)}]" if isinstance(value, list) else str(value)
     return f"{override.key_or_group}={text}"
 
 
-def _values(override: Override) -> list[Any]:
+def values_of(override: Override) -> list[Any]:
+    """The values that an override gives: one, or each of its sweep."""
     if override.is_delete():
         return []
     if override.is_sweep_override():
@@ -136,38 +139,48 @@ def _plain(value: Any) -> Any:
 def _unknown_key(override: Override, valid: Iterable[str]) -> Finding:
     key = override.key_or_group
     root, _, rest = key.partition(".")
-    words = list(valid)
+    words = list(dict.fromkeys(valid))
     close = nearest(root, words)
+    if not rest and key in (parameters("trl.GRPOConfig") or {}):
+        close = f"trainer.{key}"
     full = f"{close}.{rest}" if rest and close else close
-    return Finding(f"{root} is neither a group nor a field", f"override {override.input_line}", full, some(words, 24))
+    what = f"{root} is neither a group nor a field"
+    return Finding(what, f"override {override.input_line}", full, f"known here: {some(words, 24)}")
+
+
+def _hydra_findings(cfg: DictConfig, override: Override) -> list[Finding]:
+    """Whether Hydra has the field that an override sets without `+`."""
+    key = override.key_or_group
+    container, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, container, throw_on_resolution_failure=False)
+    if override.is_add() or override.is_force_add() or not isinstance(node, DictConfig) or name in node:
+        return []
+    close = nearest(name, map(str, node))
+    fix = f"known here: {some(map(str, node), like=name)}"
+    return [Finding(f"{key} is not a field of Hydra", f"override {key}", f"{container}.{close}" if close else "", fix)]
 
 
 def _unparsable(word: str, error: Exception) -> Finding:
+    for left, right in PAIRS:
+        odd = word.count(left) % 2 if left == right else word.count(left) != word.count(right)
+        if odd:
+            what = f"in {word}, {left} {right} do not pair" if left != right else f"in {word}, {left} is not closed"
+            return Finding(what, "command line", fix="no spaces inside the word, or all of it in quotes: 'key=[a,b]'")
     if "=" not in word:
-        return Finding(f"{word!r} is not an override", "command line", fix=f"{word}=VALUE")
-    reason = first_lines(error).replace("\n", " ")
+        group = next((group for group in groups() if word in options_of(group)), "")
+        return Finding(f"{word!r} is not key=value", "command line", f"{group}={word}" if group else f"{word}=VALUE")
+    reason = str(error).strip().splitlines()[0]
     return Finding(f"{word!r} cannot be read: {reason}", "command line", fix="quote it: 'key=\"a value, with commas\"'")
 
 
-def first_lines(error: Exception, most: int = 2) -> str:
-    """The first lines of an exception's message."""
-    return "\n".join(str(error).strip().splitlines()[:most])
-
-
-def composed_files(runtime: DictConfig) -> list[tuple[str, Path]]:
-    """(package, file) of every YAML file a composition used, experiments first, then later groups before earlier."""
-    folders = [Path(source.path) for source in runtime.config_sources if source.schema in ("file", "")]
-    experiments = [Path(item.path) for item in runtime.config_sources if item.schema == "experiments"]
-    found: list[tuple[str, Path]] = []
-    for group, chosen in runtime.choices.items():
-        if group.startswith("hydra/") or not chosen:
-            continue
-        name, _, package = group.partition("@")
-        options = chosen if OmegaConf.is_list(chosen) else [chosen]
-        for option in options:
-            if name == "experiment":
-                found += [("", folder / f"{option}.yaml") for folder in experiments]
-            found += [(package or name, folder / name / f"{option}.yaml") for folder in folders]
-    existing = [(package, file) for package, file in found if file.is_file()]
-    ordered = sorted(existing, key=lambda item: item[0] != "")
-    return [*ordered, *(("", folder / "config.yaml") for folder in folders if (folder / "config.yaml").is_file())]
+def finding_of(error: Exception) -> Finding:
+    """A composition error of Hydra, OmegaConf or YAML as a finding."""
+    cause = error if isinstance(error, YAMLError) else error.__cause__ or error.__context__
+    mark = getattr(cause, "problem_mark", None)
+    if mark is not None:
+        what = f"not valid YAML: {getattr(cause, 'problem', None) or cause}"
+        return Finding(what, f"{mark.name}:{mark.line + 1}", fix="check the indentation, colons and quotes around it")
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("full_key:", "object_type=", "See http"))]
+    key = next((line.partition(": ")[2] for line in lines if line.startswith("full_key:")), "")
+    return Finding(told[0] if told else type(error).__name__, key, fix="; ".join(told[1:4]))

@@ -31,7 +31,7 @@ PACKAGES = (
 
 def now() -> str:
     """The current time, ISO 8601 with its offset."""
-    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    return datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,7 +11,8 @@ from r1lab.errors import Finding
 
 PLACE = ("accelerator", "debug", "dry_run", "resume", "outputs")  # where and how it runs, not what it computes
 LONGER = ("trainer.max_steps", "trainer.num_train_epochs")
-FOLLOWS_PLACE = ("trainer.dataloader_pin_memory",)  # r1lab derives these from the device
+FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # r1lab derives these from the device
+MOST_SHOWN = 8
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -31,16 +33,42 @@ def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
-def check_resume(old: DictConfig, new: DictConfig, folder: str) -> list[Finding]:
-    """A resumed run may be longer or run elsewhere; anything else makes it a different run."""
+def check_resume(
+    old: DictConfig, new: DictConfig, folder: str, where: Callable[[str], str] = str
+) -> list[Finding]:
+    """A resumed run may be longer or run elsewhere; anything else makes it a different run.
+
+    Args:
+        old: the config that the folder holds.
+        new: the one that is asked for, as resolved.
+        folder: the folder, for the message.
+        where: where a key of `new` was said.
+
+    Returns:
+        One finding for a run that would be shorter, and one that lists everything else that differs.
+    """
     findings = []
+    changed: dict[str, tuple[Any, Any]] = {}
     for key, (was, asked) in differences(old, new).items():
-        numbers = isinstance(was, int | float) and isinstance(asked, int | float)
-        if key in LONGER and numbers and asked >= was:
-            continue
-        what = f"{key} was {was!r} in {folder}, now {asked!r}: that is a different run"
-        fix = "leave it out to resume, or choose another folder to start anew"
-        if key in LONGER:
-            what, fix = f"{key} was {was!r} in {folder}; a resumed run can only be longer", f"{key}={was} or more"
-        findings.append(Finding(what, key, fix=fix))
+        if key not in LONGER or not _counts(was) or not _counts(asked):
+            changed[key] = (was, asked)
+        elif asked < was:
+            what = f"{key} was {was} in {folder}; a resumed run can only be longer"
+            findings.append(Finding(what, where(key), fix=f"{key}={was} or more"))
+    if changed:
+        shown = [f"    {key}: {_said(was)} there, {_said(asked)} here" for key, (was, asked) in changed.items()]
+        more = [f"    … and {len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
+        what = "\n".join([f"{folder} holds a different run:", *shown[:MOST_SHOWN], *more])
+        places = list(dict.fromkeys(where(key) for key in list(changed)[:MOST_SHOWN]))
+        fix = "leave that out to resume, or choose another folder to start anew"
+        findings.append(Finding(what, ", ".join(item for item in places if item not in changed), fix=fix))
     return findings
+
+
+def _counts(value: Any) -> bool:
+    """Whether a number of steps or epochs limits the run; TRL reads -1 as "no limit"."""
+    return isinstance(value, int | float) and value > 0
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else str(value)

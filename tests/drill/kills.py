@@ -1,6 +1,6 @@
 """Kill a run at random moments, start it again each time, and compare with the run that was left alone.
 
-    python -m tests.drill.kills --kills 20 --task grpo        # what `make drill` runs, for sft and grpo
+    python -m tests.drill.kills            # what `make drill` runs: 20 kills each of GRPO and SFT
 
 The runs must agree on every metric except the clocks, on every sampled completion, and on the final weights bit by bit.
 """
@@ -8,12 +8,12 @@ The runs must agree on every metric except the clocks, on every sampled completi
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.measure import keep
 from r1lab.runs.folder import STREAMS, RunFolder
 from r1lab.trainers.stream import CLOCKS
 
@@ -156,16 +157,21 @@ def drill(task: str, folder: Path, extra: list[str], kills: int, seed: int) -> d
     }
 
 
+FORMS = {  # forms of a run that leave something unfinished at almost every step
+    "grpo": ["trainer.max_steps=80", "trainer.save_steps=6", "eval.problems=40"],
+    "sft": ["trainer.max_steps=60", "trainer.save_steps=6", "eval.problems=40", "dataset.train=1024"],
+}
+
+
 def main() -> None:
-    """Entry of the drill."""
+    """Entry of the drill; writes benchmarks/results/kills.json."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--task", default="grpo")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("extra", nargs="*")
     options = parser.parse_args()
-    print(json.dumps(drill(options.task, options.folder, options.extra, options.kills, options.seed)))
+    with tempfile.TemporaryDirectory() as folder:
+        results = [drill(task, Path(folder) / task, FORMS[task], options.kills, options.seed) for task in FORMS]
+    keep("kills", {"results": results})
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class StopAt(TrainerCallback):
 
 @pytest.fixture
 def new_trainer(new_model: Any, tok: Any, settings: Any) -> Callable[..., Resumable]:
-    """Makes a trainer of 12 optimizer steps an epoch (SFT: 8) in a folder, with a stream of what it logs."""
+    """Makes a trainer that streams what it logs into a folder."""
     rows = arithmetic.rows(arithmetic.problems("train", ROWS, 2, 2, seed=0), 0, 0.0, 0.0)
 
     def make(kind: str, folder: Path, **changes: Any) -> Resumable:
@@ -128,7 +128,6 @@ def test_a_resumed_run_continues_as_the_uninterrupted_one(
     first = new_trainer(kind, tmp_path / "parts", save_steps=save_steps)
     first.add_callback(StopAt(stop))
     first.resume(None)
-    torch.manual_seed(99)
     folder = RunFolder(tmp_path / "parts")
     checkpoint = folder.last_checkpoint()
     per_epoch = 8 if kind == "sft" else 16
@@ -136,7 +135,8 @@ def test_a_resumed_run_continues_as_the_uninterrupted_one(
     assert checkpoint and checkpoint.name == f"checkpoint-{at}" and per_epoch < at < 2 * per_epoch
     folder.rewind(at)
     second = new_trainer(kind, tmp_path / "parts", save_steps=save_steps)
-    random.seed(99)
+    random.seed(99)  # whatever the dice were, the checkpoint's count
+    torch.manual_seed(99)
     second.resume(checkpoint)
     assert whole.state.global_step == second.state.global_step == EPOCHS * per_epoch
     assert len(metrics(tmp_path / "whole")) == EPOCHS * per_epoch // 3
@@ -145,7 +145,7 @@ def test_a_resumed_run_continues_as_the_uninterrupted_one(
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name]), name
     if kind != "sft":
-        assert second.stateful[0].calls == whole.stateful[0].calls == EPOCHS * 2
+        assert second.stateful[0].calls == whole.stateful[0].calls == EPOCHS * 4
 
 
 def test_a_checkpoint_without_its_last_file_is_not_resumed_from(new_trainer: Any, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_the_old_checkpoint_stays_until_the_new_one_is_whole(
     assert RunFolder(tmp_path).last_checkpoint() == tmp_path / "checkpoints/checkpoint-2"
     again = new_trainer("sft", tmp_path, save_steps=2, max_steps=6)
     again.resume(tmp_path / "checkpoints/checkpoint-2")
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-6"]
+    assert [path.name for path in (tmp_path / "checkpoints").glob("checkpoint-*")] == ["checkpoint-6"]
 
 
 def test_a_finished_run_is_not_trained_further_but_can_be_made_longer(new_trainer: Any, tmp_path: Path) -> None:

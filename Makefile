@@ -1,0 +1,66 @@
+# `make` lists the targets. ARGS="…" is passed on to the run: make grpo ARGS="trainer.learning_rate=2e-4"
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m r1lab
+ARGS ?=
+
+# uv where it is there, else pip; uv is handed pip's find-links, which it does not read by itself
+FIND_LINKS = $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null)
+ifneq ($(shell command -v uv),)
+INSTALL = uv pip install --python $(BIN)/python $(addprefix --find-links ,$(FIND_LINKS)) -c constraints.txt
+else
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test check bench drill relock clean sft grpo eval generate
+
+help:  ## list the targets
+	@grep -hE '^[a-z/ ]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "r1lab needs Python 3.11 or later; make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/installed
+	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed  ## install r1lab into .venv
+
+quickstart: install  ## install, then train the tiny model to reason: the main job
+	$(RUN) $(ARGS)
+
+sft grpo eval generate: install  ## one step of the pipeline; pass words on with ARGS="…"
+	$(RUN) task=$@ $(ARGS)
+
+test: $(VENV)/installed-dev  ## install what the tests need and run them
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed-dev  ## what CI runs: format, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/results
+	$(BIN)/python -m benchmarks.command_line
+	$(BIN)/python -m benchmarks.grpo_step
+
+drill: $(VENV)/installed-dev  ## the long checks: three untouched seeds with controls, 20 kills each of GRPO and SFT
+	$(BIN)/python -m pytest --slow -m slow
+	$(BIN)/python -m tests.drill.seeds
+	$(BIN)/python -m tests.drill.kills
+
+relock:  ## renew constraints.txt from what pip resolves today
+	rm -rf build/relock && $(PYTHON) -m venv build/relock
+	build/relock/bin/python -m pip install --quiet '.[dev,wandb,mlflow]'
+	build/relock/bin/python -m pip freeze --exclude r1lab > constraints.txt
+
+clean:  ## remove what the tools leave behind; runs stay in outputs/
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,52 @@
+"""The config groups, their options and the files of a composition, as Hydra's loader finds them inside a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException
+from hydra.types import RunMode
+
+
+def loader() -> ConfigLoaderImpl:
+    """The loader of the Hydra that is initialised."""
+    found = GlobalHydra.instance().config_loader()
+    assert isinstance(found, ConfigLoaderImpl)
+    return found
+
+
+def groups() -> list[str]:
+    """The config groups at the top level."""
+    return sorted({*loader().get_group_options("", ObjectType.GROUP)} - {"hydra"})
+
+
+def options_of(group: str) -> list[str]:
+    """The options of a group."""
+    return list(loader().get_group_options(group, ObjectType.CONFIG))
+
+
+def is_group(key: str) -> bool:
+    """Whether a key names a config group (`model`, `hydra/launcher`)."""
+    name = key.split("@")[0]
+    return "." not in name and (name in groups() or bool(options_of(name)))
+
+
+def composed_files(words: Sequence[str]) -> list[tuple[str, Path]]:
+    """(package, file) of every YAML file that words compose, the one that has the last word first."""
+    try:
+        composed = loader().compute_defaults_list("config", list(words), RunMode.RUN).defaults
+    except HydraException:
+        return []
+    sources = [source for source in loader().get_sources() if source.scheme() in ("file", "experiments")]
+    found: list[tuple[str, Path]] = []
+    for item in reversed(composed):
+        name = str(item.config_path)
+        source = next((source for source in sources if source.is_config(name)), None)
+        if source is not None and not name.startswith("hydra/"):
+            inner = name.partition("/")[2] if source.scheme() == "experiments" else name
+            found.append(((item.package or "").replace("_global_", ""), Path(source.path) / f"{inner}.yaml"))
+    return found

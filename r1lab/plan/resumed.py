@@ -1,0 +1,99 @@
+"""Planning the run that a folder holds, with the words that may change about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from r1lab.errors import ConfigError, Finding, ResumeError
+from r1lab.plan.checks import Plan, plan, require
+from r1lab.plan.groups import is_group
+from r1lab.plan.places import nearest, where
+from r1lab.plan.words import group_findings, parse, values_of
+from r1lab.runs.folder import RunFolder
+from r1lab.runs.resume import PLACE, check_resume, flatten
+
+ALLOWED = "a resumed run takes trainer.max_steps, trainer.num_train_epochs, and accelerator=…"
+LEAVE_OUT = "leave it out to resume, or start a new run without resume="
+
+
+def plan_resumed(run_dir: Path, words: Sequence[str]) -> Plan:
+    """Plan the run that a folder holds, inside a `compose.session`.
+
+    Raises:
+        ConfigError: the folder holds no run, or the words would make it a different one.
+    """
+    try:
+        old = RunFolder(run_dir).read_config()
+    except ResumeError as error:
+        raise ConfigError([Finding(str(error), f"override resume={run_dir}", _run_near(run_dir))]) from None
+    new = old.copy()
+    overrides, findings = parse(words)
+    for override in overrides:
+        key = override.key_or_group
+        place = f"override {override.input_line}"
+        if key == "resume" or key.startswith("hydra"):
+            continue
+        if override.is_sweep_override():
+            findings.append(Finding("resume= continues one run, not a sweep", place, fix="one command for each run"))
+        elif is_group(key):
+            findings += _choose(old, new, override, run_dir)
+        elif key.split(".")[0] not in (*PLACE, "trainer") and OmegaConf.select(old, key) is None:
+            what = f"{key} is not a word of the run in {run_dir}"
+            findings.append(Finding(what, place, nearest(key, flatten(OmegaConf.to_container(old))), ALLOWED))
+        else:
+            for value in values_of(override):
+                OmegaConf.update(new, key, value, force_add=True)
+    if findings:
+        raise ConfigError(findings)
+    new.resume = str(run_dir)
+    planned = plan(new, run_dir, words)
+    if not planned.errors:
+        planned.findings += check_resume(old, planned.cfg, str(run_dir), partial(where, overrides=words))
+    return require(planned)
+
+
+def _run_near(run_dir: Path) -> str:
+    """A folder that holds a run, inside or beside one that does not: the nearest by name, else the newest."""
+    inside, beside = ([path.parent for path in folder.glob("*/run.yaml")] for folder in (run_dir, run_dir.parent))
+    found = {path.name: path for path in sorted(inside or beside)}
+    close = found.get(nearest(run_dir.name, found)) or next(reversed(found.values()), None)
+    return f"resume={close}" if close else ""
+
+
+def _choose(old: DictConfig, new: DictConfig, override: Override, run_dir: Path) -> list[Finding]:
+    """Take a choice of where to run; of another group, only the choice that was made before."""
+    if faults := group_findings(override):
+        return faults
+    group, choice = override.key_or_group, values_of(override)[0]
+    if group in PLACE:
+        composed = hydra_compose("config", overrides=[f"{group}={choice}"])
+        new[group] = OmegaConf.to_container(composed[group], resolve=True)
+        return []
+    was, same = _chosen(old, group, choice)
+    if same:
+        return []
+    what = f"{group} was {was} in {run_dir}, now {choice}: that is a different run"
+    return [Finding(what, f"override {override.input_line}", fix=LEAVE_OUT)]
+
+
+def _chosen(old: DictConfig, group: str, choice: Any) -> tuple[str, bool]:
+    """What a run chose of a group, as text, and whether a choice is the same."""
+    node = old.get(group)
+    if group == "reward":
+        names = list(node or {})
+        return f"[{','.join(map(str, names))}]", set(names) == {*(choice if isinstance(choice, list) else [choice])}
+    name = node.get("name") if isinstance(node, DictConfig) else None
+    return str(name or "set by its files"), name == choice
+
+
+def words_for_hydra(words: Sequence[str]) -> list[str]:
+    """The words of a resumed run that Hydra can compose: the others were found to repeat what the folder holds."""
+    kept = (*PLACE, "trainer", "hydra")
+    return [word for word in words if word.lstrip("+~").partition("=")[0].split(".")[0].split("/")[0] in kept]
