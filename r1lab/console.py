@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from r1lab.errors import ConfigError, Finding, R1labError
+from r1lab.errors import ConfigError, R1labError
 from r1lab.plan.checks import Plan
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def show_error(error: R1labError) -> None:
@@ -25,12 +25,6 @@ def show_error(error: R1labError) -> None:
     err.print(f"[bold red]r1lab:[/] {count} problem{'s' if count > 1 else ''}; nothing was started")
     for number, finding in enumerate(error.findings, 1):
         err.print(f"\n[bold]{number}[/]  {escape(finding.text())}")
-
-
-def finding_of(error: Exception) -> Finding:
-    """A composition error of Hydra or OmegaConf as a finding."""
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return Finding(lines[0] if lines else type(error).__name__, fix="; ".join(lines[1:4]))
 
 
 def announce(plan: Plan) -> None:
@@ -71,7 +65,8 @@ def show_plans(plans: list[Plan], as_json: bool) -> None:
         out.print(table)
         for finding in plan.findings:
             out.print(f"[yellow]{finding.severity}[/] {escape(finding.text())}")
-    out.print("[bold]plan[/]  nothing speaks against it; dry_run=true started nothing")
+    runs = "nothing speaks against it" if len(plans) == 1 else f"nothing speaks against these {len(plans)} runs"
+    out.print(f"[bold]plan[/]  {runs}; dry_run=true started nothing")
 
 
 def show_sweep(folder: Path) -> None:

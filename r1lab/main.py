@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import hydra
@@ -16,53 +17,70 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab import console
-from r1lab.config.compose import BASIC_LAUNCHER, register, session
+from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
 from r1lab.config.experiments import CONF
 from r1lab.errors import ConfigError, R1labError
 from r1lab.launch.local import launch
-from r1lab.plan.places import display
 from r1lab.plan.request import Request, plan_job, plan_request
+from r1lab.plan.words import finding_of
+from r1lab.wording import display
 
 failures: list[R1labError] = []
 
 
 def main() -> None:
     """Entry of `python -m r1lab` and of the `r1lab` script. Exits 0, 1 (a run failed), 2 (refused) or 130."""
-    arguments = get_args_parser().parse_args()
+    if sys.argv[1:] == ["--version"]:
+        print(f"r1lab {version('r1lab')}")
+        return
+    failures.clear()
+    arguments = get_args_parser().parse_intermixed_args()  # words before a flag are words too
+    flags = [word for word in sys.argv[1:] if word not in arguments.overrides]
+    looks = arguments.cfg or arguments.info
     try:
-        request = check(arguments.overrides, arguments.config_dir)
-        only_looks = (
-            arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
-        )
-        if request.dry_run and not only_looks:
-            console.show_plans(request.plans, as_json=request.dry_run == "json")
-            sys.exit(0)
-        if not only_looks and request.plans[0].cfg.task.get("folder") is False:
-            run_in_place(request.plans[0].cfg)
-            sys.exit(0)
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that errors look alike
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
-        if request.sweep and not only_looks:
-            console.show_sweep(Path(request.sweep))
+        with using(arguments.config_dir):
+            if arguments.help or arguments.hydra_help or arguments.shell_completion:
+                run_hydra(sys.argv[1:])
+                sys.exit(0)
+            request = check(arguments.overrides, arguments.config_dir, arguments.multirun)
+            if looks:
+                run_hydra([*flags, *arguments.overrides])
+            elif request.dry_run:
+                console.show_plans(request.plans, as_json=request.dry_run == "json")
+            elif request.plans[0].cfg.task.get("folder") is False:
+                run_in_place(request.plans[0].cfg)
+            else:
+                run_hydra([*flags, *request.words])
+                if request.sweep:
+                    console.show_sweep(Path(request.sweep))
     except R1labError as error:
         console.show_error(error)
         sys.exit(error.exit_code)
     except (HydraException, OmegaConfBaseException) as error:
-        console.show_error(ConfigError([console.finding_of(error)]))
+        console.show_error(ConfigError([finding_of(error)]))
         sys.exit(ConfigError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1 if failures else 0)
 
 
-def check(words: Sequence[str], config_dir: str | None) -> Request:
+def run_hydra(arguments: Sequence[str]) -> None:
+    """Hand a command line to Hydra, which composes, launches and calls `job`, or shows what it was asked to."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that errors look alike
+    sys.argv[1:] = arguments
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+
+
+def check(words: Sequence[str], config_dir: str | None = None, multirun: bool = False) -> Request:
     """Plan every run that the words ask for.
 
     Raises:
         ConfigError: with the findings of all of them.
     """
     with session(config_dir):
-        return plan_request(list(words))
+        return plan_request(list(words), multirun)
 
 
 def run_in_place(cfg: DictConfig) -> None:

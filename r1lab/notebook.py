@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from r1lab.config.compose import compose_words, run_dir, session
 from r1lab.errors import ConfigError
 from r1lab.launch.local import launch
 from r1lab.plan.checks import require
 from r1lab.plan.request import plan_fresh
-from r1lab.plan.words import check_words
+from r1lab.plan.words import check_words, finding_of
 
 
 def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig:
@@ -29,10 +31,13 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig
         ConfigError: with every word that does not fit.
     """
     with session(config_dir):
-        findings = check_words(list(overrides))
+        findings = check_words(overrides)
         if findings:
             raise ConfigError(findings)
-        return compose_words(list(overrides))[0]
+        try:
+            return compose_words(overrides)[0]
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError([finding_of(error)]) from error
 
 
 def run(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
@@ -50,5 +55,5 @@ def run(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
         RunError: it failed; the message is the cause.
     """
     where = Path(folder) if folder else Path(run_dir(cfg.resume, cfg.outputs, cfg.name))
-    plan = require(plan_fresh(cfg, where, []))
+    plan = require(plan_fresh(cfg, where, ()))
     return {**launch(plan.cfg, plan.run_dir), "folder": str(plan.run_dir)}

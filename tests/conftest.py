@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+# Read by the libraries when they are imported: the network stays out of it, and threads do not fight for two cores.
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRL_EXPERIMENTAL_SILENCE="1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SMALL = (  # the built model in small: it has learnt nothing, and a run with it takes a second
     "accelerator=cpu",
     "model.layers=2",
@@ -37,20 +41,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep every test away from the user's cache and from the network; the folder where models are built."""
-    cache = tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder where models are built and rows are cached, in the place of the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("R1LAB_CACHE", str(cache))
-        patch.setenv("HF_HOME", str(cache / "hf"))
-        patch.setenv("HF_DATASETS_CACHE", str(cache / "datasets"))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
-        yield cache
+        patch.setenv("R1LAB_CACHE", str(folder))
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "datasets")
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def small(surroundings: Path) -> tuple[str, ...]:
+def small(cache: Path) -> tuple[str, ...]:
     """The overrides of a run with the built model in small, which is built by now."""
     from r1lab.models import tiny
     from r1lab.notebook import compose

@@ -13,11 +13,14 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config.experiments import CONF, ExperimentsSearchPath, ExperimentsSource, user_folders
 from r1lab.config.schema import Run
+from r1lab.errors import ConfigError, Finding
+from r1lab.wording import nearest
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -33,6 +36,13 @@ def run_dir(resume: str | None, outputs: str, name: str) -> str:
     return str(Path(resume)) if resume else f"{outputs}/{name}/{stamp}"
 
 
+def groups_text() -> str:
+    """The config groups and their options, for `--help`."""
+    loader = GlobalHydra.instance().config_loader()
+    rows = {name: loader.get_group_options(name, ObjectType.CONFIG) for name in sorted(loader.list_groups(""))}
+    return "\n".join(f"  {name:<12} {', '.join(options)}" for name, options in rows.items() if name != "hydra")
+
+
 def register() -> None:
     """Tell Hydra of the schema, the experiments and the resolvers. Safe to call twice."""
     plugins = Plugins.instance()
@@ -40,6 +50,7 @@ def register() -> None:
         plugins.register(ExperimentsSource)
         plugins.register(ExperimentsSearchPath)
     OmegaConf.register_new_resolver("r1lab.mode", mode, replace=True)
+    OmegaConf.register_new_resolver("r1lab.groups", groups_text, replace=True)
     OmegaConf.register_new_resolver("r1lab.run_dir", run_dir, replace=True, use_cache=True)
     defaults = asdict(Run())
     del defaults["trainer"]
@@ -54,13 +65,32 @@ def session(config_dir: str | Path | None = None) -> Iterator[None]:
     register()
     before = copy.copy(GlobalHydra.instance().hydra)
     GlobalHydra.instance().clear()
-    user_folders[:] = [Path(config_dir).resolve()] if config_dir else []
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with using(config_dir), initialize_config_dir(str(CONF), version_base="1.3"):
             yield
     finally:
-        user_folders.clear()
         GlobalHydra.instance().hydra = before
+
+
+@contextmanager
+def using(config_dir: str | Path | None) -> Iterator[None]:
+    """A folder with the user's own groups, served to every Hydra that is initialised meanwhile.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    before = list(user_folders)
+    if config_dir is not None:
+        folder = Path(config_dir)
+        if not folder.is_dir():
+            close = nearest(folder.name, [item.name for item in folder.resolve().parent.glob("*/")])
+            found = f"--config-dir {folder.with_name(close)}" if close else ""
+            raise ConfigError([Finding(f"there is no folder {folder}", f"--config-dir {folder}", found)])
+        user_folders[:] = [folder.resolve()]
+    try:
+        yield
+    finally:
+        user_folders[:] = before
 
 
 def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:

@@ -63,17 +63,16 @@ class ExperimentsSource(ConfigSource):
         file = self._file(config_path)
         if file is None or not file.is_file():
             raise ConfigLoadError(f"Config not found: {config_path}")
-        text = file.read_text(encoding="utf-8")
         return ConfigResult(
             provider=self.provider,
             path=f"{self.scheme()}://{self.path}",
-            config=OmegaConf.create(text),
+            config=OmegaConf.load(file),
             header={"package": "_global_"},  # an experiment sets keys of the whole run
         )
 
 
 class ExperimentsSearchPath(SearchPathPlugin):
-    """Adds the shipped experiments, those of an `experiments/` folder where the command is run, and the user's groups."""
+    """Adds the shipped experiments, those of an `experiments/` folder where the command runs, and the user's groups."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in experiment_folders():
@@ -83,6 +82,6 @@ class ExperimentsSearchPath(SearchPathPlugin):
 
 
 def experiment_folders() -> list[Path]:
-    """Folders that are searched for experiments, the shipped one first."""
-    own = Path("experiments").resolve()
-    return [EXPERIMENTS] if own == EXPERIMENTS or not own.is_dir() else [EXPERIMENTS, own]
+    """Folders that are searched for experiments: the shipped one, `experiments/` here, the user's config folders'."""
+    own = [Path("experiments").resolve(), *(folder / "experiment" for folder in user_folders)]
+    return list(dict.fromkeys([EXPERIMENTS, *(folder for folder in own if folder.is_dir())]))

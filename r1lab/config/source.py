@@ -14,6 +14,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list",
+    "List": "a list",
+    "tuple": "a list",
+    "dict": "a mapping",
+    "Dict": "a mapping",
+    "None": "null",
+}
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -138,7 +151,12 @@ def accepts(annotation: str, value: object) -> bool:
     """Whether a config value fits an annotation. Unknown annotations accept everything; int fits float, not back."""
     if not annotation:
         return True
-    return _accepts(ast.parse(annotation.strip("'\""), mode="eval").body, value)
+    return _accepts(_expression(annotation), value)
+
+
+@cache
+def _expression(annotation: str) -> ast.expr:
+    return ast.parse(annotation.strip("'\""), mode="eval").body
 
 
 def _accepts(node: ast.expr, value: object) -> bool:
@@ -167,3 +185,21 @@ def _accepts(node: ast.expr, value: object) -> bool:
         "None": lambda: value is None,
     }
     return checks[name]() if name in checks else True
+
+
+def in_words(annotation: str) -> str:
+    """An annotation in words: "a number or null"."""
+    return " or ".join(dict.fromkeys(_in_words(_expression(annotation))))
+
+
+def _in_words(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.BinOp):
+        return [*_in_words(node.left), *_in_words(node.right)]
+    if isinstance(node, ast.Subscript):
+        outer = ast.unparse(node.value).rpartition(".")[2]
+        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if outer in ("Optional", "Union"):
+            return [word for item in inner for word in _in_words(item)] + (["null"] if outer == "Optional" else [])
+        return [ast.unparse(item) for item in inner] if outer == "Literal" else [KINDS.get(outer, outer)]
+    name = ast.unparse(node).rpartition(".")[2]
+    return [KINDS.get(name, name)]

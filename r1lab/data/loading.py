@@ -29,7 +29,7 @@ def load(cfg: DictConfig) -> Splits:
     """
     target = str(cfg._target_)
     known = parameters(target) or {}
-    container: Any = OmegaConf.to_container(cfg)
+    container: Any = OmegaConf.to_container(cfg, resolve=True)
     values = {key: value for key, value in container.items() if key in known}
     module, _, name = target.rpartition(".")
     splits: Splits = getattr(import_module(module), name)(**values)

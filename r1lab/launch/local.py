@@ -20,8 +20,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.errors import RunError, UserError
-from r1lab.launch import PARENT
+from r1lab.errors import RunError, StorageError, UserError
+from r1lab.launch import PARENT, UNRECORDED
 from r1lab.plan.hardware import cores
 from r1lab.runs.folder import RunFolder
 
@@ -69,6 +69,19 @@ def environment(cfg: DictConfig) -> dict[str, str]:
     return env
 
 
+@contextmanager
+def environment_as(env: dict[str, str]) -> Iterator[None]:
+    """Another environment for this process, and then its own again."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(env)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def launch(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
     """Run a planned config to its end.
 
@@ -90,8 +103,8 @@ def launch(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
     if cfg.debug:
         from r1lab.launch.worker import work  # only a debugger wants torch in this process
 
-        os.environ.update(environment(cfg))
-        return work(run_yaml)
+        with environment_as(environment(cfg)):
+            return work(run_yaml)
     command = [sys.executable, "-m", "r1lab.launch.worker", str(run_yaml)]
     env = {**environment(cfg), PARENT: str(os.getpid())}
     # In a group of its own, a terminal's Ctrl-C reaches the child once, passed on, and not a second time directly.
@@ -131,6 +144,8 @@ def failure(folder: RunFolder, code: int) -> BaseException:
     again = f"python -m r1lab resume={shlex.quote(str(folder.path))}"
     if code == UserError.exit_code:
         return UserError(cause or f"the run refused its config; see {folder.path}/run.log")
+    if code == UNRECORDED:
+        return StorageError(f"{folder.path} cannot be written: is its disk full?")
     if code < 0:
         name = signal.Signals(-code).name
         cause = f"the training process was killed by {name}"

@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from r1lab.errors import R1labError, StorageError
-from r1lab.launch import PARENT
+from r1lab.launch import PARENT, UNRECORDED
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, storage_cause
 
@@ -45,11 +45,15 @@ def work(run_yaml: Path) -> dict[str, Any]:
 
 
 def write_page(cfg: DictConfig, folder: RunFolder) -> None:
-    """Write the run's page, whatever became of the run."""
-    if cfg.task.name != "report":
-        from r1lab.report.page import write_page as write  # matplotlib: not worth its time when a run is refused
+    """Write the run's page, whatever became of the run; a page that fails changes nothing about how the run ended."""
+    if cfg.task.name == "report":
+        return
+    from r1lab.report.page import write_page as write  # matplotlib: not worth its time when a run is refused
 
+    try:
         write(folder.path)
+    except Exception:  # noqa: BLE001 - `task=report task.run=FOLDER` shows the cause again
+        log.error("the page was not written\n%s", traceback.format_exc())
 
 
 def main() -> int:
@@ -96,22 +100,23 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def end(folder: RunFolder, status: str, code: int, cause: str) -> int:
-    """Record how the run ended and write its page; a disk that is full keeps neither from the exit code."""
+    """Record how the run ended and write its page; the exit code to end with."""
     try:
         manifest.end(folder, status, code, cause)
-        write_page(folder.read_config(), folder)
-    except (OSError, R1labError) as error:
-        print(f"r1lab: the end could not be recorded: {error}", file=sys.stderr)
+    except OSError:
+        return UNRECORDED
+    write_page(folder.read_config(), folder)
     return code
 
 
 def set_up_logging(folder: RunFolder) -> None:
     """Send r1lab's and the libraries' log to `run.log`, and only r1lab's errors to the terminal."""
+    logging.raiseExceptions = False  # a log that cannot be written is not worth a traceback per line
     handlers: list[logging.Handler] = []
     try:
         handlers.append(logging.FileHandler(folder.path / "run.log", encoding="utf-8", errors="backslashreplace"))
-    except OSError as error:
-        print(f"r1lab: no run.log: {error}", file=sys.stderr)
+    except OSError:
+        handlers.append(logging.NullHandler())  # the launcher will say that the folder cannot be written
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, handlers=handlers)
     logging.captureWarnings(True)
     warnings.simplefilter("default")

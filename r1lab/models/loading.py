@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from r1lab.errors import UserError
@@ -40,7 +41,7 @@ def load(cfg: DictConfig, device: str) -> tuple[PreTrainedModel, PreTrainedToken
             where, revision=cfg.revision, dtype=getattr(torch, cfg.dtype), attn_implementation=cfg.attention
         )
         tok = AutoTokenizer.from_pretrained(where, revision=cfg.revision)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"model {where} cannot be loaded: {str(error).splitlines()[0]}") from error
     set_template(tok, cfg)
     if tok.pad_token is None:

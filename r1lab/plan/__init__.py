@@ -1,4 +1,4 @@
-"""What a run will do, worked out without torch or a hub: its words, numbers, data, folder, and what speaks against it."""
+"""What a run will do, worked out without torch or a hub: its words, numbers, data and folder, and what is wrong."""
 
 from r1lab.plan.checks import Plan, plan
 from r1lab.plan.words import check_words

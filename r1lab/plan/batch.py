@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
-from r1lab.plan.places import plural
+from r1lab.wording import plural
 
 
 @dataclass(frozen=True)

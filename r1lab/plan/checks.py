@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
@@ -18,8 +19,9 @@ from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
 from r1lab.plan.hardware import cores, gpus
 from r1lab.plan.model import check_model, parameters_of
-from r1lab.plan.places import Files, plural
+from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
+from r1lab.wording import nearest, plural
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "output_dir": "outputs=FOLDER says where runs go",
@@ -76,9 +78,7 @@ class Plan:
         return json.dumps(content, indent=2, default=str, ensure_ascii=False)
 
 
-def plan(
-    cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Callable[[], Files] = tuple
-) -> Plan:
+def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Callable[[], Files] = tuple) -> Plan:
     """Check and resolve one composed config.
 
     Args:
@@ -91,7 +91,7 @@ def plan(
     def where(key: str) -> str:
         return place_of(key, words, files)
 
-    cfg, findings = drop_unchosen(cfg, where)
+    cfg, findings = drop_unchosen(cfg, where, files)
     if faults := check_fields(cfg, where):
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
@@ -111,15 +111,26 @@ def plan(
     return plan
 
 
-def drop_unchosen(cfg: DictConfig, where: Where) -> tuple[DictConfig, list[Finding]]:
-    """The config without parameters of rewards that are not chosen, as an experiment's are when `reward=` is given."""
+def drop_unchosen(
+    cfg: DictConfig, where: Where, files: Callable[[], Files] = tuple
+) -> tuple[DictConfig, list[Finding]]:
+    """The config without parameters of rewards that are not chosen, as an experiment's are when `reward=` is given.
+
+    A chosen file that names no function is an error.
+    """
     left = [name for name, reward in (cfg.get("reward") or {}).items() if not reward or not reward.get("_target_")]
     if not left or len(left) == len(cfg.reward):
         return cfg, []
     kept = cfg.copy()
     findings = []
-    for name in left:
-        del kept.reward[name]
+    own = [file for package, file in files() if package == "reward"]
+    for name in map(str, left):
+        with open_dict(kept.reward):
+            del kept.reward[name]
+        if any(line_of(file, name) for file in own):
+            what, fix = f"reward.{name} names no function", "_target_: PACKAGE.MODULE.FUNCTION"
+            findings.append(Finding(what, where(f"reward.{name}"), fix=fix))
+            continue
         what = f"reward.{name} is left out: that reward is not chosen"
         findings.append(Finding(what, where(f"reward.{name}"), fix=f"add {name} to reward=[…]", severity="warning"))
     return kept, findings
@@ -160,13 +171,19 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
         what = f"task={cfg.task.name} needs at least one reward"
         findings.append(Finding(what, where("reward"), "reward=[accuracy,format]"))
     if cfg.task.name == "grpo" and rewards and not any(reward.get("weight", 1.0) for reward in rewards.values()):
-        findings.append(Finding("every reward has weight 0: there is nothing to learn", where("reward")))
+        first = next(iter(rewards))
+        what = "every reward has weight 0: there is nothing to learn"
+        findings.append(Finding(what, where("reward"), fix=f"reward.{first}.weight=1"))
     if cfg.accelerator.device not in ("cpu", "cuda"):
         what = f"accelerator.device={cfg.accelerator.device} is not known"
         findings.append(Finding(what, where("accelerator.device"), fix="auto, cpu or cuda"))
     if cfg.accelerator.processes != 1:
         what = f"accelerator.processes={cfg.accelerator.processes}: this version trains in one process"
         findings.append(Finding(what, where("accelerator.processes"), "accelerator.processes=1"))
+    measured = [f"eval/{name}" for name in rewards]
+    if cfg.objective not in [*measured, Run.objective] and (close := nearest(cfg.objective, measured)):
+        what = f"objective={cfg.objective} is none of the rewards; the run may not measure it"
+        findings.append(Finding(what, where("objective"), f"objective={close}", severity="warning"))
     if cfg.task.name == "eval":
         findings += _check_samples(cfg, where)
     return findings + check_ranges(cfg, where)
@@ -180,7 +197,7 @@ def check_ranges(cfg: DictConfig, where: Where) -> list[Finding]:
         if value is None or low <= value <= high:
             continue
         fix = f"between {low} and {high}" if high < math.inf else f"{low} or more"
-        findings.append(Finding(f"{key}={value} is out of range", where(key), fix=f"{key}={fix}"))
+        findings.append(Finding(f"{key}={value} is out of range", where(key), fix=fix))
     steps = (cfg.get("trainer") or {}).get("max_steps", -1)
     if steps == 0 or steps < -1:
         what = f"trainer.max_steps={steps} would train for whole epochs"
@@ -190,11 +207,16 @@ def check_ranges(cfg: DictConfig, where: Where) -> list[Finding]:
 
 def _check_samples(cfg: DictConfig, where: Where) -> list[Finding]:
     """pass@k from fewer than k samples would be a guess; it is refused."""
-    n = max(cfg.task.n, 1)
-    faults = [k for k in cfg.task.k if not isinstance(k, int) or k < 1 or k > n]
-    fix = f"task.n={max([n, *(k for k in faults if isinstance(k, int))])} or task.k=[{n}]"
-    what = f"pass@{faults[0] if faults else ''} needs as many samples per problem; task.n is {n}"
-    return [Finding(what, where("task.k"), fix=fix)] if faults else []
+    n, ks = max(cfg.task.n, 1), list(cfg.task.k)
+    if odd := [k for k in ks if not isinstance(k, int) or k < 1]:
+        return [
+            Finding(f"task.k holds {odd[0]!r}; k is a whole number, 1 or more", where("task.k"), fix="task.k=[1,8]")
+        ]
+    most = max(ks, default=1)
+    if most <= n:
+        return []
+    what = f"pass@{most} needs as many samples per problem; task.n is {n}"
+    return [Finding(what, where("task.k"), fix=f"task.n={most} or task.k=[{n}]")]
 
 
 def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
@@ -205,7 +227,8 @@ def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
             "model": f"{cfg.model.name}" + (f", {count:,} parameters" if count else ""),
             "weights from": cfg.model.path or cfg.model.repo or "built on first use, then cached",
             "dataset": cfg.dataset.name,
-            "rewards": ", ".join(f"{name} × {item.weight:g}" for name, item in (cfg.reward or {}).items()) or "none",
+            "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
+            or "none",
             "folder": str(run_dir),
             "disk": f"up to {size(room_needed(cfg))}",
         },

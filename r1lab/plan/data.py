@@ -12,17 +12,19 @@ from omegaconf import DictConfig
 from r1lab.config.source import parameters
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where, is_column
-from r1lab.plan.places import display, nearest, some
+from r1lab.wording import display, nearest, plural, some
 
 FORMATS = (".json", ".jsonl", ".csv", ".parquet")
-GIVEN = ("completions", "prompts", "completion_ids", "trainer_state")
+GIVEN = ("completions", "prompts", "completion_ids", "trainer_state")  # what trainers give besides the columns
 MOST_BROKEN = 5
 
 
 def check_data(cfg: DictConfig, where: Where) -> list[Finding]:
     """A local file that is missing, empty or broken, a hub dataset without a repo, and columns that are not there."""
     findings: list[Finding] = []
-    columns = list(cfg.dataset.columns) if cfg.dataset.get("columns") else None
+    sets: list[tuple[str, list[str]]] = []  # what to call each set of rows, and its columns
+    if cfg.dataset.get("columns"):
+        sets = [(f"dataset {cfg.dataset.name}", list(cfg.dataset.columns))]
     target = str(cfg.dataset._target_)
     if target == "r1lab.data.hub.load" and not cfg.dataset.get("repo"):
         findings.append(Finding("dataset.repo has no value", where("dataset"), fix="dataset.repo=ORG/NAME"))
@@ -32,39 +34,50 @@ def check_data(cfg: DictConfig, where: Where) -> list[Finding]:
             if value:
                 found, faults = inspect_file(Path(value), where(f"dataset.{key}"))
                 findings += faults
-                columns = found if key == "path" and not faults else columns
+                sets += [] if faults else [(display(Path(value)), found)]
             elif key == "path":
                 findings.append(Finding("dataset.path has no value", where("dataset"), fix="dataset.path=FILE"))
-    if columns is None:
-        return findings
-    return findings + check_columns(cfg, columns, where)
+    return findings + [fault for name, columns in sets for fault in check_columns(cfg, name, columns, where)]
 
 
-def check_columns(cfg: DictConfig, columns: list[str], where: Where) -> list[Finding]:
-    """The prompt, the answer and every reward's columns against those of the dataset."""
+def check_columns(cfg: DictConfig, rows: str, columns: list[str], where: Where) -> list[Finding]:
+    """The prompt, the answer and every reward's columns against those of a set of rows.
+
+    Args:
+        cfg: the resolved run.
+        rows: what to call the rows.
+        columns: their columns.
+        where: where a key was said.
+    """
     findings = []
-    task = cfg.task.name
-    roles = {"sft": ["messages"]}.get(task, ["prompt"])
-    if task == "sft" and not cfg.dataset.get("messages"):
-        roles = ["prompt", "answer"]
+    needed = {name: columns_of(str(reward._target_)) for name, reward in (cfg.get("reward") or {}).items()}
+    roles = ["prompt"]
+    if cfg.task.name == "sft":
+        roles = ["messages"] if cfg.dataset.get("messages") else ["prompt", "answer"]
+    if any("solution" in names for names in needed.values()):
+        roles = [*dict.fromkeys([*roles, "answer"])]
     for role in roles:
         name = cfg.dataset.get(role)
         if name not in columns:
-            what = f"dataset.{role}={name}: the dataset has no such column"
-            place = where(f"dataset.{role}")
-            findings.append(Finding(what, place, nearest(str(name), columns), f"its columns: {some(columns)}"))
-    available = {*columns, "solution"} if cfg.dataset.get("answer") in columns else set(columns)
-    for name, reward in (cfg.get("reward") or {}).items():
-        needed = [key for key, item in (parameters(str(reward._target_)) or {}).items() if is_column(item)]
-        for column in needed:
-            if column in available or column in GIVEN:
-                continue
-            what = f"reward {name} reads column {column!r}, which dataset {cfg.dataset.name} lacks"
-            fix = f"its columns: {some(columns)}"
-            if column == "solution":
-                fix = f"name the gold answer's column: dataset.answer=…; {fix}"
-            findings.append(Finding(what, where(f"reward.{name}"), nearest(column, columns), fix))
+            what = f"dataset.{role}={name}: {rows} has no such column"
+            readers = [reward for reward, names in needed.items() if "solution" in names]
+            if role == "answer" and readers:
+                what += f"; reward {readers[0]} compares with it"
+            close = nearest(str(name), columns) or (columns[0] if len(columns) == 1 else "")
+            fix = f"dataset.{role}=COLUMN, one of: {some(columns)}"
+            findings.append(Finding(what, where(f"dataset.{role}"), f"dataset.{role}={close}" if close else "", fix))
+    for name, names in needed.items():
+        for column in names:
+            if column not in {*columns, *GIVEN, "solution"}:
+                what = f"reward {name} reads column {column!r}, which {rows} lacks"
+                fix = f"rename one of its columns: {some(columns)}"
+                findings.append(Finding(what, where(f"reward.{name}"), nearest(column, columns), fix))
     return findings
+
+
+def columns_of(target: str) -> list[str]:
+    """The columns that a reward function reads."""
+    return [name for name, item in (parameters(target) or {}).items() if is_column(item)]
 
 
 def inspect_file(path: Path, place: str) -> tuple[list[str], list[Finding]]:
@@ -76,7 +89,8 @@ def inspect_file(path: Path, place: str) -> tuple[list[str], list[Finding]]:
     if not path.exists():
         siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         close = nearest(path.name, siblings)
-        return [], [Finding(f"{shown} does not exist", place, str(path.parent / close) if close else "")]
+        fix = "" if close else "dataset.path=FILE, from where the command is run"
+        return [], [Finding(f"{shown} does not exist", place, str(path.parent / close) if close else "", fix)]
     if path.is_dir() or path.suffix not in FORMATS:
         return [], [Finding(f"{shown} is not a file that can be read", place, fix=f"one of {some(FORMATS)}")]
     if path.stat().st_size == 0:
@@ -85,9 +99,20 @@ def inspect_file(path: Path, place: str) -> tuple[list[str], list[Finding]]:
         reader = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}[path.suffix]
         return reader(path, place, shown)
     except UnicodeDecodeError as error:
-        return [], [Finding(f"{shown} is not UTF-8 text: byte {error.start} cannot be read", place)]
+        what = f"{shown}:{_undecodable_line(path)} is not UTF-8 text: {error.reason}"
+        return [], [Finding(what, place, fix=f"iconv -f latin1 -t utf-8 {shown}")]
     except OSError as error:
         return [], [Finding(f"{shown} cannot be read: {error.strerror}", place)]
+
+
+def _undecodable_line(path: Path) -> int:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _json_lines(path: Path, place: str, shown: str) -> tuple[list[str], list[Finding]]:
@@ -145,13 +170,15 @@ def _csv(path: Path, place: str, shown: str) -> tuple[list[str], list[Finding]]:
             for row in reader:
                 rows += bool(row)
                 if row and len(row) != len(header):
-                    what = f"{shown}:{reader.line_num} has {len(row)} fields, the header {len(header)}"
-                    faults.append(Finding(what, place))
+                    what = f"{shown}:{reader.line_num} has {plural(len(row), 'field')}, the header {len(header)}"
+                    faults.append(Finding(what, place, fix='put quotes around a field that holds a comma: "1,000"'))
+                    if len(faults) == MOST_BROKEN:
+                        break
         except csv.Error as error:
             faults.append(Finding(f"{shown}:{reader.line_num} is broken: {error}", place))
     if not rows and not faults:
         faults.append(Finding(f"{shown} holds no row", place))
-    return header, faults[:MOST_BROKEN]
+    return header, faults
 
 
 def _parquet(path: Path, place: str, shown: str) -> tuple[list[str], list[Finding]]:

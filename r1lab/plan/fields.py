@@ -9,9 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from r1lab.config.source import Parameter, accepts, class_members, defined_in, exists, locate, parameters
+from r1lab.config.source import Parameter, accepts, class_members, defined_in, exists, in_words, locate, parameters
 from r1lab.errors import Finding
-from r1lab.plan.places import nearest, some
+from r1lab.wording import nearest, some
 
 SCHEMA = "r1lab.config.schema"
 TYPED = {"model": "Model", "dataset": "Dataset", "engine": "Engine", "accelerator": "Accelerator", "eval": "Eval"}
@@ -27,16 +27,8 @@ RENAMED = {  # words of older TRL and transformers versions, and what they are c
     "kl_coef": "beta",
     "max_new_tokens": "max_completion_length",
 }
-KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-    "bool": "true or false",
-    "list": "a list",
-    "dict": "a mapping",
-    "None": "null",
-}
-EXAMPLES = {"a whole number": "8", "a number": "0.5", "true or false": "true", "a list": "[8]", "a list or null": "[a,b]"}
+PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false": "true", "a list": "[A,B]"}
+MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
 TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
 ENUMS = {
     "lr_scheduler_type": "SchedulerType",
@@ -68,7 +60,7 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
     rewards = cfg.get("reward")
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
-        for name in rewards:
+        for name in map(str, rewards):
             declared = declared_by(cfg, f"reward.{name}")
             if declared is not None:
                 keywords = {key: value for key, value in declared.items() if not is_column(value)}
@@ -107,16 +99,20 @@ def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
         node = OmegaConf.select(cfg, container) if container else cfg
         if not isinstance(node, DictConfig):
             continue
-        for name in node:
+        for name in map(str, node):
             if not container and name == "hydra":
                 continue
             key = f"{container}.{name}".lstrip(".")
-            if str(name) not in known:
-                findings.append(unknown(key, str(name), known, where(key), cfg))
+            if name not in known:
+                findings.append(unknown(key, name, known, where(key), cfg))
             elif OmegaConf.is_missing(node, name):
                 findings.append(Finding(f"{key} has no value", where(key), fix=f"{key}=VALUE"))
             else:
-                findings += _check_value(key, node, str(name), known[str(name)], where)
+                found = _check_value(key, node, name, known[name], where)
+                if OmegaConf.is_interpolation(node, name):  # a fault of the value it refers to is told there
+                    told = {item.what.partition(" takes ")[2] for item in findings}
+                    found = [item for item in found if item.what.partition(" takes ")[2] not in told]
+                findings += found
     return findings
 
 
@@ -142,15 +138,10 @@ def value_findings(key: str, value: Any, parameter: Parameter, where: Where) -> 
             return [Finding(f"{key} does not know {value!r}", where(key), f"{key}={close}" if close else "", fix)]
         return []
     if parameter.annotation and not accepts(parameter.annotation, value):
-        kinds = kinds_of(parameter.annotation)
-        return [Finding(f"{key} takes {kinds}, not {value!r}", where(key), fix=f"{key}={EXAMPLES.get(kinds, 'VALUE')}")]
+        kinds = in_words(parameter.annotation)
+        fix = f"{key}={PLACEHOLDERS.get(kinds, 'VALUE')}"
+        return [Finding(f"{key} takes {kinds}, not {value!r}", where(key), fix=fix)]
     return []
-
-
-def kinds_of(annotation: str) -> str:
-    """An annotation in words: "a number or null"."""
-    parts = [part.strip() for part in annotation.strip("'\"").split("|")]
-    return " or ".join(dict.fromkeys(KINDS.get(part.partition("[")[0], part) for part in parts))
 
 
 def enum_values(name: str) -> set[str]:
@@ -171,6 +162,8 @@ def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: D
     full = f"{container}.{close}".lstrip(".") if close else ""
     words = [word for word in known if word != "_target_" and not (container == "task" and word == "name")]
     fix = f"known here: {some(words, like=name)}" if words else "leave it out"
+    if close and len(words) > MOST_LISTED:
+        fix = ""
     if key == "experiment":
         fix = "begin the file with the line `# @package _global_`"
     return Finding(f"{key} is not a field{of}", place, full, fix)
@@ -215,7 +208,8 @@ def check_trainer(cfg: DictConfig, where: Where) -> list[Finding]:
 def _targets(node: Any, key: str) -> list[tuple[str, str]]:
     if not isinstance(node, dict):
         return []
-    found = [(f"{key}._target_".lstrip("."), str(node["_target_"]))] if "_target_" in node else []
+    named = ("_target_", "diagnose") if key == "dataset" else ("_target_",)
+    found = [(f"{key}.{name}".lstrip("."), str(node[name])) for name in named if node.get(name)]
     return found + [item for name, value in node.items() for item in _targets(value, f"{key}.{name}".lstrip("."))]
 
 
@@ -226,8 +220,11 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
     container = next((".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1) if ".".join(parts[:n]) in schema), "")
     name = parts[len(container.split(".")) if container else 0]
     known = schema[container]
-    if (container == "" and name == "trainer") or (container == "trainer" and not cfg.get("trainer")):
-        return [Finding(f"task={cfg.task.name} trains nothing, so {key} has no meaning", place, fix="leave it out")]
+    if "trainer" in (name, container):
+        if not cfg.get("trainer"):
+            return [Finding(f"task={cfg.task.name} trains nothing, so {key} has no meaning", place, fix="leave it out")]
+        if container != "trainer":
+            return []  # `check_trainer` tells what is wrong with it as a whole
     if name not in known:
         full = f"{container}.{name}".lstrip(".")
         finding = unknown(full, name, known, place, cfg)

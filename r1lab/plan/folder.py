@@ -11,13 +11,13 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.model import parameters_of
-from r1lab.plan.places import display
+from r1lab.wording import display
 
 LEAST = 64 * 2**20  # metrics, completions and the page of a small run
 
 
 def room_needed(cfg: DictConfig) -> int:
-    """Bytes a run may write: checkpoints (weights and two Adam moments), the final model, and what is always written."""
+    """Bytes a run may write: checkpoints (weights, two Adam moments), the final model, and what is always written."""
     count = parameters_of(cfg.model)
     if not cfg.get("trainer") or not count:
         return LEAST

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
-from r1lab.plan.places import display, nearest
+from r1lab.wording import display, nearest
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 ALIASES = {"fp16": "float16", "fp32": "float32", "bf16": "bfloat16", "half": "float16", "flash": "flash_attention_2"}
@@ -38,7 +38,7 @@ def check_model(cfg: DictConfig, where: Where) -> list[Finding]:
         inner = [item for item in ("model", "final") if (Path(model.path) / item / "config.json").is_file()]
         what = f"model.path={display(Path(model.path))} holds no saved model (no config.json)"
         close = f"model.path={display(Path(model.path) / inner[0])}" if inner else ""
-        findings.append(Finding(what, where("model.path"), close))
+        findings.append(Finding(what, where("model.path"), close, "a folder that a run saved: model.path=RUN/model"))
     if not model.path and not model.repo and not model.build:
         findings.append(
             Finding("model.repo has no value", where("model"), fix="model.repo=ORG/NAME or model.path=FOLDER")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
 import yaml
+
+from r1lab.wording import display
 
 Files = Sequence[tuple[str, Path]]  # (package, file) of a composition
 
@@ -48,35 +49,3 @@ def where(key: str, overrides: Iterable[str], files: Callable[[], Files] = tuple
             return f"{display(file)}:{line}"
     choices = [override for name, override in said if key.startswith(f"{name}.")]
     return f"override {choices[-1]}" if choices else key
-
-
-def display(path: Path) -> str:
-    """A path relative to the working directory where that is shorter."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
-def plural(count: float, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """The valid word closest to `word`, or "" when none is close."""
-    candidates = list(valid)
-    match = get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if match:
-        return match[0]
-    contained = [item for item in candidates if len(word) > 2 and (word in item or item in word)]
-    return min(contained, key=len, default="")
-
-
-def some(words: Iterable[str], most: int = 12, like: str = "") -> str:
-    """Words as a list for a message; where there are more than `most`, those that look most `like` a word."""
-    ordered = sorted(set(words))
-    if len(ordered) <= most:
-        return ", ".join(ordered)
-    closest = sorted(ordered, key=lambda item: -SequenceMatcher(None, like, item).ratio())[:most]
-    return f"{', '.join(closest)}, … ({len(ordered)} in all)"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,10 +18,12 @@ from r1lab.config.compose import compose_words, session
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.groups import composed_files
+from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
+from r1lab.wording import plural
 
 MOST_PLANNED = 256  # runs of a sweep that are planned before the first starts; each is planned again at its start
 
@@ -59,28 +62,35 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     if findings:
         raise ConfigError(findings)
     jobs = jobs_of(words)
-    first, hydra_cfg = compose_words([word for word in jobs[0] if not word.startswith("hydra.sweep")])
+    first, hydra_cfg = composed = composed_or_refused(jobs[0])
     multirun = multirun or hydra_cfg.mode == "RunMode.MULTIRUN"
     if len(jobs) > 1 and not multirun:
-        raise ConfigError([_without_multirun(word) for word in words if word not in jobs[0]])
+        raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
     plans: list[Plan] = []
-    faults: list[Finding] = []
+    faults: dict[Finding, list[str]] = {}
     for number, job in enumerate(jobs[:MOST_PLANNED]):
         folder = Path(hydra_cfg.sweep_dir) / str(number) if multirun else None
-        label = f"{', '.join(swept(job, words))}: " if len(jobs) > 1 else ""
         try:
-            plans.append(plan_words(job, folder))
+            plans.append(plan_words(job, folder, None if number else composed))
             new = plans[-1].errors
         except ConfigError as error:
             new = error.findings
-        faults += [replace(finding, what=f"{label}{finding.what}") for finding in new]
+        for finding in new:
+            faults.setdefault(finding, []).append(", ".join(swept(job, words)))
     if faults:
-        raise ConfigError(faults)
+        raise ConfigError([_of_runs(finding, runs) if len(jobs) > 1 else finding for finding, runs in faults.items()])
     sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if multirun else []  # not a later second's than was planned
     return Request(plans, [*words, *sweep], hydra_cfg.sweep_dir if multirun else None, first.dry_run)
 
 
-def _without_multirun(word: str) -> Finding:
+def _of_runs(finding: Finding, runs: list[str]) -> Finding:
+    """A finding with the runs of a sweep that it is about."""
+    others = f" and {plural(len(runs) - 1, 'other run')}" if len(runs) > 1 else ""
+    return replace(finding, what=f"run {runs[0]}{others}: {finding.what}")
+
+
+def _without_multirun(override: Override) -> Finding:
+    word = str(override.input_line)
     key, _, value = word.partition("=")
     fix = f"add -m to run each; or, if it is one value, quote it: '{key}=\"{value}\"'"
     return Finding(f"{word} asks for several runs", f"override {word}", fix=fix)
@@ -92,9 +102,15 @@ def jobs_of(words: Sequence[str]) -> list[list[str]]:
     return [list(job) for batch in batches for job in batch]
 
 
+def sweeps_of(words: Sequence[str]) -> list[Override]:
+    """The overrides that give several values."""
+    return [override for override in parse(words)[0] if override.is_sweep_override()]
+
+
 def swept(job: Sequence[str], words: Sequence[str]) -> list[str]:
     """The words of one run that another run of the sweep does not share."""
-    return [word for word in job if word not in words]
+    keys = {override.key_or_group for override in sweeps_of(words)}
+    return [word for word in job if word.lstrip("+~").partition("=")[0] in keys]
 
 
 def value_of(words: Sequence[str], key: str) -> str | None:
@@ -103,16 +119,32 @@ def value_of(words: Sequence[str], key: str) -> str | None:
     return str(said[-1][0]) if said and said[-1] and said[-1][0] not in (None, "") else None
 
 
-def plan_words(words: Sequence[str], run_dir: Path | None = None) -> Plan:
-    """Compose and plan one run, inside a `compose.session`; in the folder that its config names, if none is given.
+def composed_or_refused(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+    """`compose_words`, with what is wrong as findings.
 
     Raises:
         ConfigError: the words do not compose.
     """
     try:
-        cfg, hydra_cfg = compose_words(words)
+        return compose_words(words)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(check_words(words) or [finding_of(error)]) from error
+
+
+def plan_words(
+    words: Sequence[str], run_dir: Path | None = None, composed: tuple[DictConfig, DictConfig] | None = None
+) -> Plan:
+    """Compose and plan one run, inside a `compose.session`.
+
+    Args:
+        words: the words of one run.
+        run_dir: its folder; if none is given, the one that its config names.
+        composed: what the words compose, where that is known.
+
+    Raises:
+        ConfigError: the words do not compose.
+    """
+    cfg, hydra_cfg = composed or composed_or_refused(words)
     return plan_fresh(cfg, run_dir or Path(hydra_cfg.run_dir), words, with_files=True)
 
 
@@ -140,5 +172,5 @@ def plan_fresh(cfg: DictConfig, run_dir: Path, words: Sequence[str], with_files:
     planned = plan(cfg, run_dir, words, partial(composed_files, words) if with_files else tuple)
     if not planned.errors and (run_dir / "run.yaml").is_file():
         old = RunFolder(run_dir).read_config()
-        planned.findings += check_resume(old, planned.cfg, str(run_dir))
+        planned.findings += check_resume(old, planned.cfg, str(run_dir), partial(where, overrides=words))
     return planned

@@ -14,10 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from r1lab.errors import ConfigError, Finding, ResumeError
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.groups import is_group
-from r1lab.plan.places import nearest, where
+from r1lab.plan.places import where
 from r1lab.plan.words import group_findings, parse, values_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import PLACE, check_resume, flatten
+from r1lab.wording import nearest
 
 ALLOWED = "a resumed run takes trainer.max_steps, trainer.num_train_epochs, and accelerator=…"
 LEAVE_OUT = "leave it out to resume, or start a new run without resume="
@@ -79,7 +80,8 @@ def _choose(old: DictConfig, new: DictConfig, override: Override, run_dir: Path)
     was, same = _chosen(old, group, choice)
     if same:
         return []
-    what = f"{group} was {was} in {run_dir}, now {choice}: that is a different run"
+    asked = f"[{','.join(choice)}]" if isinstance(choice, list) else choice
+    what = f"{group} was {was} in {run_dir}, now {asked}: that is a different run"
     return [Finding(what, f"override {override.input_line}", fix=LEAVE_OUT)]
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -22,8 +23,10 @@ from r1lab.config.source import parameters
 from r1lab.errors import Finding
 from r1lab.plan.fields import check_fields, field_findings
 from r1lab.plan.groups import composed_files, groups, is_group, options_of
-from r1lab.plan.places import nearest, some, where
+from r1lab.plan.places import where
+from r1lab.wording import display, nearest, some
 
+ALIASES = {"gpu": "auto", "cuda": "auto"}
 PAIRS = (("[", "]"), ("{", "}"), ("(", ")"), ("'", "'"), ('"', '"'))
 
 
@@ -66,10 +69,16 @@ def check_words(words: Sequence[str]) -> list[Finding]:
             findings.append(_unknown_key(override, ["hydra/launcher", "hydra/sweeper"]))
         else:
             values.append(override)
+            if key == "plugins" and not override.is_sweep_override():
+                choices.append(str(override.input_line))  # decides which `_target_` may be read
     try:
         cfg = hydra_compose("config", overrides=choices, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         return findings or [finding_of(error)]
+    targets = [item for item in values if item.key_or_group.endswith("._target_")]
+    for override in targets:
+        if OmegaConf.select(cfg, override.key_or_group):  # decides which parameters there are
+            OmegaConf.update(cfg, override.key_or_group, values_of(override)[0])
     for override in values:
         root = override.key_or_group.split(".")[0]
         place = f"override {override.input_line}"
@@ -80,8 +89,10 @@ def check_words(words: Sequence[str]) -> list[Finding]:
         else:
             findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()]))
     mine = {override.key_or_group for override in values}
-    from_files = check_fields(cfg, lambda key: where(key, choices, partial(composed_files, choices)))
-    return findings + [item for item in from_files if not any(item.what.startswith(f"{key} has no") for key in mine)]
+    said = [*choices, *(str(override.input_line) for override in targets)]
+    from_files = check_fields(cfg, lambda key: where(key, said, partial(composed_files, choices)))
+    new = [item for item in from_files if item not in findings]
+    return findings + [item for item in new if not any(item.what.startswith(f"{key} has no") for key in mine)]
 
 
 def group_findings(override: Override) -> list[Finding]:
@@ -92,7 +103,7 @@ def group_findings(override: Override) -> list[Finding]:
     findings = []
     for value in values_of(override):
         wanted = value if isinstance(value, list) else [value]
-        close = [option if option in options else nearest(str(option), options) for option in wanted]
+        close = [item if item in options else ALIASES.get(item) or nearest(str(item), options) for item in wanted]
         text = f"[{','.join(close)}]" if isinstance(value, list) else close[0] if close else ""
         fix = f"one of: {some(options)}"
         if group in ("model", "dataset"):
@@ -101,11 +112,10 @@ def group_findings(override: Override) -> list[Finding]:
         if isinstance(value, list) and group != "reward" and not group.startswith("hydra/"):
             findings.append(Finding(f"{group} takes one option, not a list", place, fix=fix))
             continue
-        for option in wanted:
-            if not (isinstance(option, str) and option in options or (option is None and group == "experiment")):
-                named = "null" if option is None else repr(option)
-                what = f"{group} has no option {named}"
-                findings.append(Finding(what, place, f"{group}={text}" if all(close) else "", fix))
+        missing = [item for item in wanted if item not in options and not (item is None and group == "experiment")]
+        if missing:
+            what = f"{group} has no option {', '.join('null' if item is None else repr(item) for item in missing)}"
+            findings.append(Finding(what, place, f"{group}={text}" if all(close) else "", fix))
     return findings
 
 
@@ -129,7 +139,7 @@ def values_of(override: Override) -> list[Any]:
 
 def _swept(override: Override) -> Iterable[Any]:
     sweep = override.value()
-    return sweep.list if hasattr(sweep, "list") else override.sweep_iterator()
+    return sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator()
 
 
 def _plain(value: Any) -> Any:
@@ -144,8 +154,8 @@ def _unknown_key(override: Override, valid: Iterable[str]) -> Finding:
     if not rest and key in (parameters("trl.GRPOConfig") or {}):
         close = f"trainer.{key}"
     full = f"{close}.{rest}" if rest and close else close
-    what = f"{root} is neither a group nor a field"
-    return Finding(what, f"override {override.input_line}", full, f"known here: {some(words, 24)}")
+    fix = "" if close else f"known here: {some(words, 24)}"
+    return Finding(f"{root} is neither a group nor a field", f"override {override.input_line}", full, fix)
 
 
 def _hydra_findings(cfg: DictConfig, override: Override) -> list[Finding]:
@@ -156,8 +166,9 @@ def _hydra_findings(cfg: DictConfig, override: Override) -> list[Finding]:
     if override.is_add() or override.is_force_add() or not isinstance(node, DictConfig) or name in node:
         return []
     close = nearest(name, map(str, node))
+    place = f"override {override.input_line}"
     fix = f"known here: {some(map(str, node), like=name)}"
-    return [Finding(f"{key} is not a field of Hydra", f"override {key}", f"{container}.{close}" if close else "", fix)]
+    return [Finding(f"{key} is not a field of Hydra", place, f"{container}.{close}" if close else "", fix)]
 
 
 def _unparsable(word: str, error: Exception) -> Finding:
@@ -179,7 +190,14 @@ def finding_of(error: Exception) -> Finding:
     mark = getattr(cause, "problem_mark", None)
     if mark is not None:
         what = f"not valid YAML: {getattr(cause, 'problem', None) or cause}"
-        return Finding(what, f"{mark.name}:{mark.line + 1}", fix="check the indentation, colons and quotes around it")
+        place = f"{display(Path(mark.name))}:{mark.line + 1}"
+        return Finding(what, place, fix="check the indentation, colons and quotes around it")
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        close = nearest(name, error.options)
+        place = "the defaults list of a chosen file"
+        fix = f"one of: {some(error.options)}"
+        return Finding(f"{group} has no option {name!r}", place, f"{group}: {close}" if close else "", fix)
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("full_key:", "object_type=", "See http"))]
     key = next((line.partition(": ")[2] for line in lines if line.startswith("full_key:")), "")

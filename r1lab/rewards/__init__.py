@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 
 from r1lab.config.experiments import CONF
 from r1lab.errors import ConfigError, Finding
-from r1lab.plan.places import nearest, some
 from r1lab.rewards.base import Reward, build
+from r1lab.wording import nearest, some
 
 __all__ = ["Reward", "build", "load"]
 

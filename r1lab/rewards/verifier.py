@@ -3,7 +3,7 @@
 math-verify limits its time by SIGALRM: that fails off the main thread, does not interrupt native code (a huge power),
 and a comparison that it gives up counts as unequal. Here a comparison that takes too long has no verdict.
 
-    python -m r1lab.rewards.verifier        # reads a JSON list [answer, gold] per line, answers true, false or null
+    python -m r1lab.rewards.verifier 3      # reads a JSON list [answer, gold] per line, replies true, false or null
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import math
 import os
 import resource
 import select
@@ -24,16 +25,22 @@ from typing import Any
 
 from r1lab.errors import RewardError
 
-SECONDS = 4  # for one comparison; native code that cannot be interrupted is killed GRACE later
-GRACE = 2
-START_SECONDS = 120
+SECONDS = 3.0  # of processor time for one comparison; native code that cannot be interrupted gets GRACE more
+GRACE = 2.0
+PATIENCE = 3  # real time that may pass, as a multiple of SECONDS, on a machine with much else to do
+START_SECONDS = 120.0
 MEMORY = 4 << 30  # bytes of address space
 
 
 class Verifier:
-    """Asks a process of its own, started on first use and again after it had to be killed."""
+    """Asks a process of its own, started on first use and again after it had to be killed.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: of processor time for one comparison.
+    """
+
+    def __init__(self, seconds: float = SECONDS):
+        self.seconds = seconds
         self.lock = threading.Lock()
         atexit.register(self.close)
         self.child: subprocess.Popen[bytes] | None = None
@@ -46,7 +53,7 @@ class Verifier:
         """
         with self.lock:
             child = self.child if self.child and self.child.poll() is None else self._start()
-            line = _ask(child, json.dumps([answer, gold]), SECONDS + GRACE)
+            line = _ask(child, json.dumps([answer, gold]), self.seconds * PATIENCE)
             if line is None:
                 self.close()
                 return None
@@ -61,8 +68,9 @@ class Verifier:
             child.communicate()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self.close()
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "r1lab.rewards.verifier"],
+            [sys.executable, "-m", "r1lab.rewards.verifier", str(self.seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
@@ -89,23 +97,23 @@ class TooLong(BaseException):
     """Raised by the timer; no `except Exception` of a library may take it for a verdict."""
 
 
-def main() -> None:
+def main(seconds: float) -> None:
     """Serve until the pipe is closed."""
     logging.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGVTALRM, _too_long)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for line in sys.stdin:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        limit = int(used.ru_utime + used.ru_stime) + SECONDS + GRACE + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))  # even if nobody is left to kill it
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        limit = math.ceil(used.ru_utime + used.ru_stime + seconds + GRACE)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))  # the kernel's, even if nobody waits
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         try:
             verdict = compare(*json.loads(line))
         except (TooLong, MemoryError, RecursionError):
             verdict = None
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         print(json.dumps(verdict), flush=True)
 
 
@@ -135,4 +143,4 @@ def expressions(text: str) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

@@ -11,7 +11,7 @@ from r1lab.errors import Finding
 
 PLACE = ("accelerator", "debug", "dry_run", "resume", "outputs")  # where and how it runs, not what it computes
 LONGER = ("trainer.max_steps", "trainer.num_train_epochs")
-FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # r1lab derives these from the device
+FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # derived from the device
 MOST_SHOWN = 8
 
 
@@ -33,9 +33,7 @@ def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
-def check_resume(
-    old: DictConfig, new: DictConfig, folder: str, where: Callable[[str], str] = str
-) -> list[Finding]:
+def check_resume(old: DictConfig, new: DictConfig, folder: str, where: Callable[[str], str] = str) -> list[Finding]:
     """A resumed run may be longer or run elsewhere; anything else makes it a different run.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -19,7 +20,7 @@ def run(cfg: DictConfig) -> None:
         ReportError: it is neither.
     """
     target = Path(cfg.task.run)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     if (target / "run.yaml").is_file():
         console.print(str(write_page(target)), markup=False)
         return

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import torch
 from datasets import Dataset
 from omegaconf import DictConfig
 from transformers import TrainerCallback, TrainerControl, TrainerState
@@ -57,7 +61,8 @@ class Evaluator(TrainerCallback):
         """Evaluate once, unless this step's evaluation is already in the folder."""
         if len(self.rows) == 0 or step in self.results:
             return
-        sampled = sample_and_score(self.engine, self.rows, self.rewards, self.sampling)
+        with dice_of_its_own(self.sampling.seed):
+            sampled = sample_and_score(self.engine, self.rows, self.rewards, self.sampling)
         metrics = summary(sampled, self.diagnose)
         self.folder.append("completions/eval.jsonl", sampled.records(step)[:KEPT])
         self.stream.write(step, metrics)
@@ -97,6 +102,21 @@ class Evaluator(TrainerCallback):
         if len(self.results) == 1:
             return last
         return last | {before(key): value for key, value in first.items()}
+
+
+@contextmanager
+def dice_of_its_own(seed: int) -> Iterator[None]:
+    """Python's, NumPy's and torch's dice seeded for a while, for rewards that throw them, and then as they were."""
+    states = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def before(key: str) -> str:

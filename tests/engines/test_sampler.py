@@ -1,14 +1,40 @@
-"""`sampler.sample` against `model.generate` and a plain forward pass, on randomly initialised tiny models."""
+"""`sample` against `model.generate` and a plain forward pass, on small models with random weights."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    GenerationConfig,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen3Config,
+)
 
+from r1lab.engines.base import Sampling
 from r1lab.engines.sampler import can_sample, draw, filter_scores, sample
 
-EOS, PAD, VOCAB = 5, 0, 32
-SIZE = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=2, max_position_embeddings=256, eos_token_id=EOS, pad_token_id=PAD, bos_token_id=None)  # fmt: skip
+EOS, PAD, VOCABULARY = 5, 0, 32
+SIZE = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "eos_token_id": EOS,
+    "pad_token_id": PAD,
+    "bos_token_id": None,
+}
 CONFIGS = {
     "qwen2": lambda: Qwen2Config(**SIZE),
     "qwen2-eager": lambda: Qwen2Config(**SIZE, attn_implementation="eager"),
@@ -19,204 +45,174 @@ CONFIGS = {
         **SIZE, head_dim=8, sliding_window=8, layer_types=["sliding_attention", "full_attention"]
     ),
 }
+DIFFERENT = ("qwen2", "mistral-sliding", "gemma2-sliding")  # full attention, a sliding window, both
+NAMES = [name if name in DIFFERENT else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS]
 
 
-def make(name, scale=0.4):
+@cache
+def model_of(name: str, scale: float = 0.4) -> PreTrainedModel:
+    """A model whose distribution is spread out, so that rows end at different times."""
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(CONFIGS[name]()).eval()
-    with torch.no_grad():  # a spread-out distribution, in which rows end at different times
+    with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0, scale)
     return model
 
 
-def prompts(lengths=(1, 3, 17, 17, 9, 2, 30, 5), seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    ids, mask = (
-        torch.full((len(lengths), max(lengths) + 2), PAD),
-        torch.zeros(len(lengths), max(lengths) + 2, dtype=torch.long),
-    )
-    for row, n in enumerate(lengths):
-        ids[row, -n:] = torch.randint(6, VOCAB, (n,), generator=generator)
-        mask[row, -n:] = 1
-    if len(lengths) > 3:
-        ids[3] = ids[2]  # a repeated prompt
+def prompts(*lengths: int) -> tuple[Tensor, Tensor]:
+    """Ids and mask of random prompts, padded on the left by two columns more than they need."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.full((len(lengths), max(lengths) + 2), PAD)
+    mask = torch.zeros_like(ids)
+    for row, length in enumerate(lengths):
+        ids[row, -length:] = torch.randint(6, VOCABULARY, (length,), generator=generator)
+        mask[row, -length:] = 1
     return ids, mask
 
 
-def by_generate(model, ids, mask, n):
-    """Greedy completions of `model.generate` as lists that stop after the end token."""
-    out = model.generate(
-        input_ids=ids, attention_mask=mask, max_new_tokens=n, do_sample=False, eos_token_id=EOS, pad_token_id=PAD
+def eight_prompts() -> tuple[Tensor, Tensor]:
+    """Of many lengths, one of them twice."""
+    ids, mask = prompts(1, 3, 17, 17, 9, 2, 30, 5)
+    ids[3] = ids[2]
+    return ids, mask
+
+
+def drawn(model: PreTrainedModel, ids: Tensor, mask: Tensor, ends: Any = (EOS,), seed: int = 0, **sampling: Any) -> Any:
+    """`sample` with dice of its own."""
+    dice = torch.Generator().manual_seed(seed)
+    return sample(model, ids, mask, Sampling(**sampling), eos_token_ids=ends, pad_token_id=PAD, generator=dice)
+
+
+@cache
+def by_generate(name: str, tokens: int) -> list[list[int]]:
+    """Greedy completions of `model.generate`, each up to its end token."""
+    ids, mask = eight_prompts()
+    output = model_of(name).generate(
+        input_ids=ids, attention_mask=mask, max_new_tokens=tokens, do_sample=False, eos_token_id=EOS, pad_token_id=PAD
     )
-    rows = out[:, ids.shape[1] :].tolist()
+    rows = output[:, ids.shape[1] :].tolist()
     return [row[: row.index(EOS) + 1] if EOS in row else row for row in rows]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("n", [1, 40])
-def test_greedy_equals_generate(name, n):
-    model = make(name)
-    ids, mask = prompts()
-    assert can_sample(model)
-    out, lengths, _ = sample(model, ids, mask, max_new_tokens=n, temperature=0.0, eos_token_ids=EOS, pad_token_id=PAD)
-    expected = by_generate(model, ids, mask, n)
-    assert [row[:k] for row, k in zip(out.tolist(), lengths.tolist())] == expected
-    assert out.shape[1] == lengths.max() and all((row[k:] == PAD).all() for row, k in zip(out, lengths))
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tokens", [1, 40])
+def test_greedy_completions_are_those_of_generate(name: str, tokens: int) -> None:
+    assert can_sample(model_of(name))
+    ids, lengths, _ = drawn(model_of(name), *eight_prompts(), max_tokens=tokens, temperature=0.0)
+    assert [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)] == by_generate(
+        name, tokens
+    )
+    assert ids.shape[1] == lengths.max()
+    assert all((row[length:] == PAD).all() for row, length in zip(ids, lengths, strict=True))
 
 
-def test_the_cases_above_end_at_different_times():
-    lengths = {len(row) for name in CONFIGS for row in by_generate(make(name), *prompts(), 40)}
+def test_the_rows_above_end_at_different_times() -> None:
+    lengths = {len(row) for name in DIFFERENT for row in by_generate(name, 40)}
     assert 40 in lengths and len(lengths) > 5
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_logprobs_equal_forward(name, temperature):
-    model = make(name, scale=0.2)
-    ids, mask = prompts()
-    out, lengths, logprobs = sample(
-        model,
-        ids,
-        mask,
-        max_new_tokens=25,
-        temperature=temperature,
-        eos_token_ids=[EOS, 7],
-        pad_token_id=PAD,
-        generator=torch.Generator().manual_seed(3),
-        copies=3,
-    )
-    assert out.shape[0] == 3 * len(ids) and len(lengths.unique()) > 3 and lengths.max() == 25
-    for row in range(len(out)):
-        prompt, completion = ids[row // 3][mask[row // 3].bool()], out[row, : lengths[row]]
+def test_logprobs_are_those_of_a_forward_pass(name: str, temperature: float) -> None:
+    model, (ids, mask), ends = model_of(name, 0.2), eight_prompts(), torch.tensor([EOS, 7])
+    out, lengths, logprobs = drawn(model, ids, mask, ends.tolist(), n=3, temperature=temperature, max_tokens=25)
+    assert len(out) == 3 * len(ids) and len(lengths.unique()) > 3 and lengths.max() == 25
+    for row, length in enumerate(lengths.tolist()):
+        prompt, completion = ids[row // 3][mask[row // 3].bool()], out[row, :length]
         with torch.no_grad():
             logits = model(torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
         expected = (logits / temperature).log_softmax(-1).gather(1, completion[:, None]).squeeze(1)
-        torch.testing.assert_close(logprobs[row, : lengths[row]], expected, atol=1e-4, rtol=0)
-        assert (logprobs[row, lengths[row] :] == 0).all()
-        stops = torch.isin(completion, torch.tensor([EOS, 7])).nonzero()
-        assert (len(stops) == 0 and lengths[row] == 25) or stops[0, 0] == lengths[row] - 1
+        torch.testing.assert_close(logprobs[row, :length], expected, atol=1e-4, rtol=0)
+        assert (logprobs[row, length:] == 0).all()
+        stops = torch.isin(completion, ends).nonzero().flatten().tolist()
+        assert stops == [length - 1] or (stops == [] and length == 25)
 
 
-@pytest.mark.parametrize(
-    "kwargs", [{}, dict(top_k=4), dict(top_p=0.6), dict(min_p=0.2), dict(top_k=6, top_p=0.8, min_p=0.1)]
-)
-def test_filters_equal_transformers(kwargs):
-    from transformers import GenerationConfig
-
-    model, scores = make("qwen2"), torch.randn(50, VOCAB) * 2
-    config = GenerationConfig(
-        do_sample=True,
-        temperature=1.0,
-        top_k=kwargs.get("top_k", 0),
-        top_p=kwargs.get("top_p", 1.0),
-        min_p=kwargs.get("min_p"),
-    )
-    processors = model._get_logits_processor(config)
-    torch.testing.assert_close(
-        filter_scores(scores, **kwargs), processors(torch.ones(50, 1, dtype=torch.long), scores.clone())
-    )
+FILTERS = [{}, {"top_k": 4}, {"top_p": 0.6}, {"min_p": 0.2}, {"top_k": 6, "top_p": 0.8, "min_p": 0.1}]
 
 
-def chi_square(counts, probs):
-    keep = probs * counts.sum() >= 5
-    observed = torch.cat([counts[keep], counts[~keep].sum()[None]]).double()
-    expected = torch.cat([probs[keep], probs[~keep].sum()[None]]).double() * counts.sum()
-    return (((observed - expected) ** 2)[expected > 0] / expected[expected > 0]).sum(), int((expected > 0).sum()) - 1
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_filters_are_those_of_transformers(filters: dict[str, Any]) -> None:
+    scores = torch.randn(50, VOCABULARY, generator=torch.Generator().manual_seed(0)) * 2
+    settings = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, **filters}
+    processors = model_of("qwen2")._get_logits_processor(GenerationConfig(**settings))
+    expected = processors(torch.ones(50, 1, dtype=torch.long), scores.clone())
+    torch.testing.assert_close(filter_scores(scores, **filters), expected)
 
 
-@pytest.mark.parametrize("kwargs", [{}, dict(temperature=0.6), dict(top_k=5), dict(top_p=0.7)])
-def test_first_token_distribution(kwargs):
-    model = make("qwen2", scale=0.2)
-    ids, mask = prompts((4, 9))
-    n = 20_000
-    out, *_ = sample(
-        model,
-        ids,
-        mask,
-        max_new_tokens=1,
-        eos_token_ids=EOS,
-        pad_token_id=PAD,
-        copies=n,
-        generator=torch.Generator().manual_seed(0),
-        **kwargs,
-    )
+def fits(counts: Tensor, probabilities: Tensor) -> bool:
+    """Whether counts of tokens come from a distribution: chi-square within four standard deviations."""
+    expected = probabilities.double() * counts.sum()
+    often = expected >= 5
+    seen = torch.cat([counts[often], counts[~often].sum()[None]]).double()
+    expected = torch.cat([expected[often], expected[~often].sum()[None]])
+    seen, expected = seen[expected > 0], expected[expected > 0]
+    freedom = len(expected) - 1
+    return bool(((seen - expected) ** 2 / expected).sum() < freedom + 4 * (2 * freedom) ** 0.5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.6}, {"top_k": 5}, {"top_p": 0.7}], ids=str)
+def test_first_tokens_follow_the_model(settings: dict[str, Any]) -> None:
+    model, (ids, mask), n = model_of("qwen2", 0.2), prompts(4, 9), 10_000
+    out, *_ = drawn(model, ids, mask, n=n, max_tokens=1, **settings)
+    position = (mask.cumsum(-1) - 1).clamp(min=0)
     with torch.no_grad():
-        logits = model(ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0)).logits[
-            :, -1
-        ] / kwargs.pop("temperature", 1.0)
-    for prompt, probs in enumerate(filter_scores(logits, **kwargs).softmax(-1)):
-        counts = out[prompt * n : (prompt + 1) * n, 0].bincount(minlength=VOCAB)
-        assert (counts[probs == 0] == 0).all()
-        statistic, freedom = chi_square(counts, probs)
-        assert statistic < freedom + 4 * (2 * freedom) ** 0.5  # about four standard deviations
+        logits = model(ids, attention_mask=mask, position_ids=position).logits[:, -1]
+    filters = {name: value for name, value in settings.items() if name != "temperature"}
+    expected = filter_scores(logits / settings.get("temperature", 1.0), **filters).softmax(-1)
+    for prompt, probabilities in enumerate(expected):
+        counts = out[prompt * n : (prompt + 1) * n, 0].bincount(minlength=VOCABULARY)
+        assert (counts[probabilities == 0] == 0).all()
+        assert fits(counts, probabilities)
+    assert not fits(counts, expected[0])  # the other prompt's
 
 
-def test_later_tokens_follow_the_model_after_rows_have_left():
-    """Second token given the first, over many rows, of which many end at the first."""
-    model = make("qwen2", scale=0.2)
-    ids, mask = prompts((4,))[0][:1, -4:], None
-    ends = list(range(6, 26))
-    out, lengths, _ = sample(
-        model,
-        ids,
-        torch.ones_like(ids),
-        max_new_tokens=2,
-        eos_token_ids=ends,
-        pad_token_id=PAD,
-        copies=40_000,
-        generator=torch.Generator().manual_seed(0),
-    )
-    first = out[lengths == 2][:, 0].bincount(minlength=VOCAB).argmax()
-    second = out[(lengths == 2) & (out[:, 0] == first)][:, 1].bincount(minlength=VOCAB)
+def test_later_tokens_follow_the_model_after_rows_have_left() -> None:
+    """The second token given the first, over many rows, of which many end at the first."""
+    model, ids = model_of("qwen2", 0.2), prompts(4)[0][:, -4:]
+    out, lengths, _ = drawn(model, ids, torch.ones_like(ids), range(6, 26), n=40_000, max_tokens=2)
+    first = out[lengths == 2][:, 0].bincount(minlength=VOCABULARY).argmax()
+    second = out[(lengths == 2) & (out[:, 0] == first)][:, 1].bincount(minlength=VOCABULARY)
     with torch.no_grad():
-        probs = model(torch.cat([ids, first.view(1, 1)], 1)).logits[0, -1].softmax(-1)
-    statistic, freedom = chi_square(second, probs)
-    assert second.sum() > 500 and statistic < freedom + 4 * (2 * freedom) ** 0.5
+        probabilities = model(torch.cat([ids, first.view(1, 1)], 1)).logits[0, -1].softmax(-1)
+    assert second.sum() > 500 and fits(second, probabilities)
 
 
-def test_draw_never_picks_what_is_excluded():
+def test_draw_never_picks_what_is_excluded() -> None:
     scores = torch.full((5000, 8), -torch.inf)
     scores[:, 2], scores[:, 6] = 0.0, -30.0
     assert set(draw(scores, torch.arange(5000)).tolist()) <= {2, 6}
 
 
-def test_generator_makes_it_repeatable():
-    model, (ids, mask) = make("llama", scale=0.2), prompts()
-    runs = [
-        sample(
-            model,
-            ids,
-            mask,
-            max_new_tokens=9,
-            eos_token_ids=EOS,
-            pad_token_id=PAD,
-            generator=torch.Generator().manual_seed(s),
-        )[0]
-        for s in (1, 1, 2)
-    ]
-    assert torch.equal(runs[0], runs[1]) and not (runs[0].shape == runs[2].shape and torch.equal(runs[0], runs[2]))
+def test_the_same_dice_give_the_same_completions_and_leave_torchs_alone() -> None:
+    before = torch.get_rng_state()
+    one, same, other = (drawn(model_of("qwen2", 0.2), *eight_prompts(), seed=s, max_tokens=9)[0] for s in (1, 1, 2))
+    assert torch.equal(one, same) and (one.shape != other.shape or not torch.equal(one, other))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_results_can_be_used_in_autograd():
-    model, (ids, mask) = make("llama"), prompts()
-    out, _, logprobs = sample(model, ids, mask, max_new_tokens=3, eos_token_ids=EOS, pad_token_id=PAD)
-    (model(out).logits.sum() * logprobs.sum()).backward()
+def test_results_can_be_used_in_autograd() -> None:
+    ids, _, logprobs = drawn(model_of("qwen2"), *eight_prompts(), max_tokens=3)
+    (model_of("qwen2")(ids).logits.sum() * logprobs.sum()).backward()
+    model_of("qwen2").zero_grad()
 
 
 @pytest.mark.parametrize(
-    "change, handled",
+    ("change", "handled"),
     [
-        (dict(), True),
-        (dict(_attn_implementation="flex_attention"), False),
-        (dict(layer_types=["linear_attention"] * 2), False),
-        (dict(rope_parameters=dict(rope_type="dynamic")), False),
+        ({}, True),
+        ({"_attn_implementation": "flex_attention"}, False),
+        ({"layer_types": ["linear_attention"] * 2}, False),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, False),
+        ({"is_encoder_decoder": True}, False),
     ],
     ids=str,
 )
-def test_models_it_does_not_handle(change, handled):
-    model = make("llama")
+def test_models_it_does_not_handle(change: dict[str, Any], handled: bool) -> None:
+    model = AutoModelForCausalLM.from_config(CONFIGS["llama"]())
     for key, value in change.items():
         setattr(model.config, key, value)
     assert can_sample(model) is handled
+    assert not can_sample(torch.nn.Linear(1, 1)) and not can_sample(None)

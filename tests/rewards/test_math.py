@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from r1lab.errors import RewardError
 from r1lab.rewards.math import accuracy, equal, final_answer, last_boxed, plain_number
-from r1lab.rewards.verifier import Verifier
+from r1lab.rewards.verifier import PATIENCE, SECONDS, Verifier
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,16 @@ def test_a_gold_answer_scores_full_marks_in_a_box_and_in_a_block() -> None:
         assert accuracy([rf"\boxed{{{gold}}}", f"<answer>{gold}</answer>"], [gold, gold]) == [1.0, 1.0], gold
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[Verifier]:
+    """A verifier that gives up ten times earlier, in the place of the usual one."""
+    verifier = Verifier(SECONDS / 10)
+    assert verifier.equal("x", "x") is True
+    monkeypatch.setattr("r1lab.rewards.math.verifier", verifier)
+    yield verifier
+    verifier.close()
+
+
 NASTY = [
     "9**9**9",
     "9^{9^{9}}",
@@ -129,12 +141,12 @@ NASTY = [
 
 
 @pytest.mark.parametrize("nasty", NASTY, ids=[text[:12].encode("unicode_escape").decode() for text in NASTY])
-def test_nothing_that_is_written_hangs_or_raises(nasty: str) -> None:
+def test_nothing_that_is_written_hangs_or_raises(nasty: str, impatient: Verifier) -> None:
     texts = [nasty, rf"\boxed{{{nasty}}}"]
     began = time.monotonic()
     scores = accuracy(texts, [r"\frac{1}{2}"] * 2)
     scores += accuracy([r"\boxed{\frac{1}{2}}"], [nasty])
-    assert time.monotonic() - began < 2 * 10
+    assert time.monotonic() - began < 3 * impatient.seconds * PATIENCE
     assert all(score in (0.0, None) for score in scores)
 
 
@@ -169,25 +181,30 @@ def test_comparing_works_off_the_main_thread() -> None:
     assert found == [True, False, None] * 3
 
 
-def test_native_code_that_cannot_be_interrupted_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("r1lab.rewards.verifier.SECONDS", 0.2)
-    monkeypatch.setattr("r1lab.rewards.verifier.GRACE", 0.2)
-    impatient = Verifier()
-    assert impatient.equal("x", "x") is True
-    child = impatient.child
+def test_a_huge_power_costs_less_than_ten_seconds() -> None:
     began = time.monotonic()
-    assert impatient.equal("1", r"\binom{1000000000}{500000000}") is None  # the child itself would give up after 4 s
-    assert time.monotonic() - began < 2 and child and child.poll() is not None
-    monkeypatch.undo()
-    assert impatient.equal("x", "x") is True  # with a new process
-    impatient.close()
+    assert accuracy([r"\boxed{9^{9^{9}}}"], ["12"]) == [None]
+    assert time.monotonic() - began < 10
 
 
-def test_a_dead_process_is_started_again() -> None:
-    verifier = Verifier()
-    assert verifier.equal("x", "x") is True and verifier.child
-    verifier.child.kill()
-    verifier.child.wait()
-    assert verifier.equal("x", "x") is True
-    verifier.close()
-    assert math.isfinite(accuracy([r"\boxed{x}"], ["x"])[0] or 0.0)
+def test_a_process_that_does_not_reply_is_killed(impatient: Verifier) -> None:
+    child = impatient.child
+    assert child
+    child.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    assert impatient.equal("x", "x") is None
+    assert time.monotonic() - began < 5 and child.poll() is not None
+    assert impatient.equal("x", "x") is True  # by a new one
+
+
+def test_a_dead_process_is_started_again(impatient: Verifier) -> None:
+    assert impatient.child
+    impatient.child.kill()
+    impatient.child.wait()
+    assert impatient.equal("x", "x") is True
+
+
+def test_a_process_that_cannot_start_is_an_error_not_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(RewardError, match="does not start"):
+        Verifier().equal("x", "x")

@@ -15,7 +15,13 @@ RIGHT = "<think>\nwork\n</think>\n<answer>\n12\n</answer>"
 
 @pytest.mark.parametrize(
     "text",
-    [RIGHT, RIGHT + "\n", RIGHT + " \n\n", "<think>\n\n</think>\n<answer>\n\n</answer>", RIGHT.replace("work", "a\n\nb <b>")],
+    [
+        RIGHT,
+        RIGHT + "\n",
+        RIGHT + " \n\n",
+        "<think>\n\n</think>\n<answer>\n\n</answer>",
+        RIGHT.replace("work", "a\n\nb <b>"),
+    ],
 )
 def test_whole_completions_pass(text: str) -> None:
     assert format([text]) == [1.0]

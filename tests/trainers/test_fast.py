@@ -1,6 +1,12 @@
 """`FastGRPO` against `GRPOTrainer` on the same completions."""
 
+from __future__ import annotations
+
 import copy
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +17,7 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     MistralConfig,
+    PrinterCallback,
     Qwen2Config,
     Qwen3Config,
     TrainerCallback,
@@ -22,17 +29,25 @@ from r1lab.trainers import fast
 from r1lab.trainers.fast import FastGRPO
 
 TOKENIZER = tokenizer()
-EOS, PAD, VOCAB = TOKENIZER.eos_token_id, TOKENIZER.pad_token_id, len(TOKENIZER)
-IDS = dict(vocab_size=VOCAB, eos_token_id=EOS, pad_token_id=PAD, bos_token_id=None)
-SIZE = dict(
-    IDS,
-    hidden_size=32,
-    intermediate_size=64,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    max_position_embeddings=256,
-)
+EOS, VOCABULARY = TOKENIZER.eos_token_id, len(TOKENIZER)
+STEPS = 2
+IDS = {
+    "vocab_size": VOCABULARY,
+    "eos_token_id": EOS,
+    "pad_token_id": TOKENIZER.pad_token_id,
+    "bos_token_id": None,
+}
+SIZE = {
+    **IDS,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+}
+NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+MIXED = ["sliding_attention", "full_attention"]
 CONFIGS = {
     "qwen2": Qwen2Config(**SIZE),
     "qwen2-eager": Qwen2Config(**SIZE, attn_implementation="eager"),
@@ -40,21 +55,41 @@ CONFIGS = {
     "llama": LlamaConfig(**SIZE),
     "mistral-sliding": MistralConfig(**SIZE, sliding_window=8, head_dim=8),
     "gemma2-sliding": Gemma2Config(
-        **SIZE,
-        head_dim=8,
-        sliding_window=8,
-        layer_types=["sliding_attention", "full_attention"],
-        attn_implementation="eager",
+        **SIZE, head_dim=8, sliding_window=8, layer_types=MIXED, attn_implementation="eager"
     ),
-    "gpt2": GPT2Config(
-        **IDS, n_embd=32, n_layer=2, n_head=4, n_positions=256, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0
-    ),
+    "gpt2": GPT2Config(**IDS, **NO_DROPOUT, n_embd=32, n_layer=2, n_head=4, n_positions=256),
 }
-LAYOUTS = {"accumulate": dict(gradient_accumulation_steps=4, steps_per_generation=4), "several steps": dict(gradient_accumulation_steps=1, steps_per_generation=4),
-           "two of each": dict(gradient_accumulation_steps=2, steps_per_generation=4), "longer accumulation": dict(gradient_accumulation_steps=4, steps_per_generation=2)}  # fmt: skip
+DIFFERENT = ("qwen2", "gemma2-sliding", "gpt2")  # full attention, sliding and full, positions that are learnt
+LAYOUTS = {
+    "accumulate": {"gradient_accumulation_steps": 4, "steps_per_generation": 4},
+    "several steps": {"gradient_accumulation_steps": 1, "steps_per_generation": 4},
+    "two of each": {"gradient_accumulation_steps": 2, "steps_per_generation": 4},
+    "longer accumulation": {"gradient_accumulation_steps": 4, "steps_per_generation": 2},
+}
+SETTINGS: list[dict[str, Any]] = [
+    {"temperature": 0.7},
+    {"num_iterations": 2},
+    {"scale_rewards": "none"},
+    {"mask_truncated_completions": True},
+    {"importance_sampling_level": "sequence"},
+    {"top_entropy_quantile": 0.5},
+    {"entropy_coef": 0.01},
+    {"off_policy_mask_threshold": 0.5},
+    {"gradient_checkpointing": True},
+    {"pad_to_multiple_of": 8},
+    {"loss_type": "luspo", "importance_sampling_level": "sequence"},
+    {"loss_type": "sapo"},
+    {"loss_type": "vespo"},
+    {"delta": 1.5},
+]
 
 
-def make_model(name):
+def slow_unless(condition: bool, *values: Any) -> Any:
+    """A parameter set that only a slow run takes, unless the condition holds."""
+    return pytest.param(*values, marks=[] if condition else [pytest.mark.slow])
+
+
+def model_of(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(copy.deepcopy(CONFIGS[name]))
     with torch.no_grad():
@@ -64,188 +99,259 @@ def make_model(name):
     return model
 
 
-def reward(completion_ids, **kwargs):
+def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
+    """0, 1 or 2 by the ids; 0 for whole groups."""
     return [float(sum(ids) % 3) if ids[0] % 4 else 0.0 for ids in completion_ids]
 
 
-def dataset(n=64):
+@cache
+def dataset(count: int = 64) -> Dataset:
+    """Prompts of many lengths."""
     generator = torch.Generator().manual_seed(0)
-    words = [
-        "add " + " ".join(str(int(x)) for x in torch.randint(0, 1000, (int(k),), generator=generator))
-        for k in torch.randint(1, 9, (n,), generator=generator)
-    ]
-    return Dataset.from_list([{"prompt": [{"role": "user", "content": word}]} for word in words])
+    counts = torch.randint(1, 9, (count,), generator=generator).tolist()
+    numbers = [torch.randint(0, 1000, (n,), generator=generator).tolist() for n in counts]
+    texts = ["add " + " ".join(map(str, items)) for items in numbers]
+    return Dataset.from_list([{"prompt": [{"role": "user", "content": text}]} for text in texts])
 
 
-def build(cls, name="qwen2", tmp=".", **over):
-    arguments = dict(output_dir=str(tmp), per_device_train_batch_size=8, num_generations=4, max_steps=4, learning_rate=0.05, optim="sgd", lr_scheduler_type="constant",
-                     max_completion_length=12, loss_type="dapo", bf16=False, use_cpu=True, gradient_checkpointing=False, save_strategy="no", disable_tqdm=True,
-                     report_to="none", logging_steps=1, beta=0.0, max_grad_norm=0.0, **LAYOUTS["accumulate"])  # fmt: skip
-    arguments.update(over)
-    return cls(
-        model=make_model(name),
+def build(cls: type[GRPOTrainer], name: str = "qwen2", model: torch.nn.Module | None = None, **changes: Any) -> Any:
+    arguments = {
+        "output_dir": "unused",
+        "per_device_train_batch_size": 8,
+        "num_generations": 4,
+        "max_steps": STEPS,
+        "learning_rate": 0.05,
+        "optim": "sgd",
+        "lr_scheduler_type": "constant",
+        "max_completion_length": 12,
+        "loss_type": "dapo",
+        "bf16": False,
+        "use_cpu": True,
+        "gradient_checkpointing": False,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "report_to": "none",
+        "logging_steps": 1,
+        "beta": 0.0,
+        "max_grad_norm": 0.0,
+        **LAYOUTS["accumulate"],
+        **changes,
+    }
+    trainer = cls(
+        model=model or model_of(name),
         args=GRPOConfig(**arguments),
         train_dataset=dataset(),
         processing_class=TOKENIZER,
         reward_funcs=[reward],
     )
-
-
-def inject(trainer):
-    """Let the trainer sample completions that depend on nothing but its calls: some repeated, some whole groups equal, some truncated."""
-    calls = []
-
-    def single_turn(prompt_ids, *args, **kwargs):
-        generator = torch.Generator().manual_seed(len(calls))
-        calls.append(prompt_ids)
-        rows = []
-        for i in range(len(prompt_ids)):
-            if i % 4 and torch.rand((), generator=generator) < 0.5:
-                rows.append(list(rows[-1]))  # as the one before
-                continue
-            n = int(torch.randint(1, 13, (), generator=generator))
-            rows.append(torch.randint(5, VOCAB, (n - 1,), generator=generator).tolist() + [EOS if n < 12 else 9])
-        trainer._sampled = None
-        return rows, None
-
-    trainer._generate_single_turn = single_turn
-
-
-class Gradients(TrainerCallback):
-    def __init__(self):
-        self.steps = []
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        self.steps.append(
-            {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
-        )
-
-
-def run(cls, inject_completions=True, flags=None, **over):
-    trainer = build(cls, **over)
-    for key, value in (flags or {}).items():
-        setattr(trainer, key, value)
-    gradients = Gradients()
-    trainer.add_callback(gradients)
-    if inject_completions:
-        inject(trainer)
-    trainer.train()
-    return trainer, gradients.steps, [log for log in trainer.state.log_history if "reward" in log]
-
-
-def compare(over, flags=None, metric_tolerance=1e-5):
-    _, expected, expected_logs = run(GRPOTrainer, **over)
-    trainer, actual, logs = run(FastGRPO, flags=flags, **over)
-    assert len(expected) == len(actual) == 4 and any(g.abs().max() > 1e-3 for g in expected[0].values())
-    for step, (a, b) in enumerate(zip(actual, expected)):
-        for name in b:
-            torch.testing.assert_close(
-                a[name], b[name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name, s=step: f"{n}, step {s}: {m}"
-            )
-    for a, b in zip(logs, expected_logs, strict=True):
-        assert a.keys() == b.keys()
-        for key in b.keys() - {"step_time"}:
-            assert a[key] == pytest.approx(
-                b[key], abs=1e-5 if key in ("loss", "grad_norm", "reward") else metric_tolerance, rel=1e-4
-            ), key
+    trainer.remove_callback(PrinterCallback)
     return trainer
 
 
+class Given:
+    """Completions that depend on the number of the call alone: some repeated, some truncated, some groups all equal."""
+
+    def __init__(self, trainer: GRPOTrainer):
+        self.trainer = trainer
+        self.calls = 0
+
+    def __call__(self, prompt_ids: list[list[int]], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
+        generator = torch.Generator().manual_seed(self.calls)
+        self.calls += 1
+        rows: list[list[int]] = []
+        for i in range(len(prompt_ids)):
+            if i % 4 and torch.rand((), generator=generator) < 0.5:
+                rows.append(list(rows[-1]))
+                continue
+            length = int(torch.randint(1, 13, (), generator=generator))
+            text = torch.randint(5, VOCABULARY, (length - 1,), generator=generator).tolist()
+            rows.append([*text, EOS if length < 12 else 9])
+        self.trainer._sampled = None
+        return rows, None
+
+
+class Gradients(TrainerCallback):
+    """Keeps every optimizer step's gradients."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, torch.Tensor]] = []
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        named = model.named_parameters()
+        self.steps.append({name: item.grad.clone() for name, item in named if item.grad is not None})
+
+
+def train(trainer: GRPOTrainer, given: bool = True) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, float]]]:
+    """Each step's gradients and metrics."""
+    gradients = Gradients()
+    trainer.add_callback(gradients)
+    if given:
+        trainer._generate_single_turn = Given(trainer)
+    trainer.train()
+    return gradients.steps, [log for log in trainer.state.log_history if "reward" in log]
+
+
+@cache
+def trls_own(changes: str) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, float]]]:
+    """What TRL's trainer does with some settings (JSON)."""
+    return train(build(GRPOTrainer, **json.loads(changes)))
+
+
+def compare(changes: dict[str, Any], regroup: bool = False, metric_tolerance: float = 1e-5) -> None:
+    """Train both trainers and hold their gradients and metrics against each other."""
+    expected, expected_logs = trls_own(json.dumps(changes, sort_keys=True))
+    trainer = build(FastGRPO, **changes)
+    trainer.regroup = regroup
+    actual, logs = train(trainer)
+    assert len(expected) == len(actual) == STEPS and any(item.abs().max() > 1e-3 for item in expected[0].values())
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in theirs:
+            torch.testing.assert_close(ours[name], theirs[name], atol=1e-5, rtol=1e-4)
+    for mine, other in zip(logs, expected_logs, strict=True):
+        assert mine.keys() == other.keys()
+        for key in other.keys() - {"step_time"}:
+            tolerance = 1e-5 if key in ("loss", "grad_norm", "reward") else metric_tolerance
+            assert mine[key] == pytest.approx(other[key], abs=tolerance, rel=1e-4), key
+
+
 @pytest.fixture
-def count(monkeypatch):
-    """How often the fast forward ran."""
+def fast_passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Grows by one entry whenever prompts are shared in a forward pass."""
+    calls: list[int] = []
+    forward = fast.shared_prompt_forward
 
-    calls, forward = [], fast.shared_prompt_forward
-    monkeypatch.setattr(fast, "shared_prompt_forward", lambda *a, **k: calls.append(1) or forward(*a, **k))
-    return calls
+    def counted(*args: Any) -> Any:
+        calls.append(1)
+        return forward(*args)
 
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", CONFIGS)
-def test_same_numbers_in_the_same_micro_batches(name, layout, count):
-    compare(dict(name=name, **LAYOUTS[layout]), flags=dict(regroup=False))
-    assert count
+    monkeypatch.setattr(fast, "shared_prompt_forward", counted)
+    yield calls
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("loss_type", ["grpo", "dapo", "dr_grpo", "cispo", "bnpo"])
-def test_same_gradients_when_regrouped(layout, loss_type):
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        slow_unless(name == "qwen2" or (name in DIFFERENT and layout == "two of each"), name, layout)
+        for name in CONFIGS
+        for layout in LAYOUTS
+    ],
+)
+def test_same_numbers_in_the_same_micro_batches(name: str, layout: str, fast_passes: list[int]) -> None:
+    compare({"name": name, **LAYOUTS[layout]})
+    assert fast_passes
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "layout"),
+    [
+        slow_unless(loss_type == "dapo" or layout == "two of each", loss_type, layout)
+        for loss_type in ("grpo", "dapo", "dr_grpo", "cispo", "bnpo")
+        for layout in LAYOUTS
+    ],
+)
+def test_same_gradients_when_regrouped(loss_type: str, layout: str) -> None:
     """Metrics that average over micro-batches depend on which rows are together, at random in TRL too."""
-    compare(dict(loss_type=loss_type, **LAYOUTS[layout]), metric_tolerance=0.5)
+    compare({"loss_type": loss_type, **LAYOUTS[layout]}, regroup=True, metric_tolerance=0.5)
 
 
-@pytest.mark.parametrize("over", [
-    dict(temperature=0.7), dict(num_iterations=2), dict(scale_rewards="none"), dict(mask_truncated_completions=True), dict(importance_sampling_level="sequence"),
-    dict(top_entropy_quantile=0.5), dict(entropy_coef=0.01), dict(off_policy_mask_threshold=0.5), dict(gradient_checkpointing=True), dict(pad_to_multiple_of=8),
-    dict(loss_type="luspo", importance_sampling_level="sequence"), dict(loss_type="sapo"), dict(loss_type="vespo"), dict(delta=1.5),
-], ids=str)  # fmt: skip
-@pytest.mark.parametrize("layout", ["accumulate", "several steps"])
-def test_same_numbers_with_other_settings(over, layout):
-    compare({**LAYOUTS[layout], **over}, flags=dict(regroup=False))
+@pytest.mark.parametrize(
+    ("changes", "layout"),
+    [
+        slow_unless((number % 2 == 0) == (layout == "accumulate"), changes, layout)
+        for number, changes in enumerate(SETTINGS)
+        for layout in ("accumulate", "several steps")
+    ],
+    ids=str,
+)
+def test_same_numbers_with_other_settings(changes: dict[str, Any], layout: str) -> None:
+    compare({**LAYOUTS[layout], **changes})
 
 
-def test_same_numbers_with_a_reference_model(tmp_path, monkeypatch):
-    make_model("qwen2").save_pretrained(tmp_path / "model")
-    loaded = lambda name: AutoModelForCausalLM.from_pretrained(tmp_path / "model")
-    monkeypatch.setattr(__import__(__name__), "make_model", loaded)
-    compare(dict(beta=0.1), flags=dict(regroup=False))
+def test_same_numbers_with_a_reference_model(tmp_path: Any) -> None:
+    model_of("qwen2").save_pretrained(tmp_path)  # the trainer loads the reference from where the model came from
+    steps, logs = [], []
+    for cls in (GRPOTrainer, FastGRPO):
+        trainer = build(cls, model=AutoModelForCausalLM.from_pretrained(tmp_path), beta=0.1)
+        trainer.regroup = False
+        gradients, log = train(trainer)
+        steps.append(gradients[-1])
+        logs.append(log[-1])
+    assert logs[0]["kl"] > 1e-4 and logs[1]["kl"] == pytest.approx(logs[0]["kl"], rel=1e-4)
+    for name, gradient in steps[0].items():
+        torch.testing.assert_close(steps[1][name], gradient, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.8])
-@pytest.mark.parametrize("name", ["qwen2", "qwen3", "llama", "mistral-sliding", "gemma2-sliding", "gpt2"])
-def test_sampled_logprobs_are_the_old_logprobs(name, temperature, monkeypatch):
+@pytest.mark.parametrize("name", [slow_unless(name in DIFFERENT, name) for name in CONFIGS if name != "gpt2"])
+def test_sampled_logprobs_are_the_old_logprobs(name: str, temperature: float, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = build(FastGRPO, name=name, temperature=temperature, **LAYOUTS["several steps"])
-    seen = []
-    monkeypatch.setattr(
-        GRPOTrainer, "_get_per_token_logps_and_entropies", lambda *a, **k: pytest.fail("TRL's own pass ran")
-    )
-    if name == "gpt2":
-        assert not trainer._can_reuse_logprobs()
-        return
-    rows = [row for row in list(dataset())[:8] for _ in range(4)]
-    batch = trainer._generate_and_score_completions([dict(row) for row in rows])
+    own_pass = GRPOTrainer._get_per_token_logps_and_entropies
+    monkeypatch.setattr(GRPOTrainer, own_pass.__name__, lambda *_, **__: pytest.fail("TRL's own pass ran"))
+    batch = trainer._generate_and_score_completions([dict(row) for row in dataset(8) for _ in range(4)])
     monkeypatch.undo()
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
     with torch.no_grad():
-        expected, _, _ = GRPOTrainer._get_per_token_logps_and_entropies(
-            trainer, trainer.model, torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1),
-            torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1), batch["completion_ids"].shape[1])  # fmt: skip
+        expected, _, _ = own_pass(trainer, trainer.model, ids, mask, batch["completion_ids"].shape[1])
     torch.testing.assert_close(batch["old_per_token_logps"], expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("over, fast", [
-    ({}, True), (dict(top_p=0.9, top_k=20, min_p=0.01, temperature=0.8), True), (dict(repetition_penalty=1.2), False), (dict(generation_kwargs=dict(num_beams=1)), False),
-    (dict(cache_implementation="static"), False), (dict(gradient_checkpointing=True), True),
-], ids=str)  # fmt: skip
-def test_where_sampling_falls_back(over, fast):
-    trainer, steps, logs = run(FastGRPO, inject_completions=False, max_steps=1, **over)
+def test_positions_that_are_learnt_are_not_taken_for_relative_ones() -> None:
+    assert not build(FastGRPO, name="gpt2")._can_reuse_logprobs()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fast"),
+    [
+        ({}, True),
+        ({"top_p": 0.9, "top_k": 20, "min_p": 0.01, "temperature": 0.8}, True),
+        ({"gradient_checkpointing": True}, True),
+        ({"repetition_penalty": 1.2}, False),
+        ({"generation_kwargs": {"num_beams": 1}}, False),
+        ({"cache_implementation": "static"}, False),
+    ],
+    ids=str,
+)
+def test_where_sampling_falls_back(changes: dict[str, Any], fast: bool) -> None:
+    trainer = build(FastGRPO, max_steps=1, **changes)
+    _, logs = train(trainer, given=False)
     assert trainer._can_sample_fast() is fast and (trainer._sampled is not None) is fast and len(logs) == 1
 
 
-def test_falls_back_for_settings_of_the_model():
+def test_sampling_falls_back_for_settings_of_the_model() -> None:
     trainer = build(FastGRPO)
     trainer.model.generation_config.suppress_tokens = [7]
     assert not trainer._can_sample_fast()
 
 
-@pytest.mark.parametrize(
-    "dropout", [dict(name="qwen2", attention_dropout=0.1), dict(name="gpt2", resid_pdrop=0.1)], ids=str
-)
-def test_falls_back_with_dropout(dropout, monkeypatch, count):
-    dropout = dict(dropout)
-    name = dropout.pop("name")
+@pytest.mark.parametrize(("name", "rate"), [("qwen2", "attention_dropout"), ("gpt2", "resid_pdrop")])
+def test_everything_falls_back_with_dropout(
+    name: str, rate: str, monkeypatch: pytest.MonkeyPatch, fast_passes: list[int]
+) -> None:
     config = copy.deepcopy(CONFIGS[name])
-    config.update(dropout)
+    setattr(config, rate, 0.1)
     monkeypatch.setitem(CONFIGS, name, config)
-    trainer, *_ = run(FastGRPO, inject_completions=False, max_steps=1, name=name)
-    assert not trainer._plain and not count and trainer._sampled is None
+    trainer = build(FastGRPO, name=name, max_steps=1)
+    train(trainer, given=False)
+    assert not trainer._plain and not fast_passes and trainer._sampled is None
 
 
-def test_evaluation_runs():
+def test_each_shortcut_can_be_turned_off(fast_passes: list[int]) -> None:
+    trainer = build(FastGRPO, max_steps=1)
+    for shortcut in ("fast_sampling", "reuse_logprobs", "share_prompts", "regroup", "skip_zero_advantages"):
+        assert getattr(trainer, shortcut) is True
+        setattr(trainer, shortcut, False)
+    train(trainer, given=False)
+    assert trainer._sampled is None and not fast_passes
+
+
+def test_evaluation_runs() -> None:
     trainer = build(FastGRPO, per_device_eval_batch_size=8, num_generations_eval=2)
     metrics = trainer.evaluate(dataset(8))
     assert metrics["eval_reward"] >= 0 and trainer._sampled is not None
 
 
-def test_is_repeatable():
-    logs = [[(log["loss"], log["entropy"]) for log in run(FastGRPO, inject_completions=False)[2]] for _ in range(2)]
-    assert logs[0] == logs[1]
+def test_the_same_seed_gives_the_same_run() -> None:
+    first, second = (train(build(FastGRPO), given=False)[1] for _ in range(2))
+    assert [(log["loss"], log["entropy"]) for log in first] == [(log["loss"], log["entropy"]) for log in second]

@@ -1,0 +1,95 @@
+"""Every file under conf/ and experiments/ composes and plans; what needs a value of the user's says exactly which."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from r1lab.config.compose import session
+from r1lab.config.experiments import CONF, EXPERIMENTS
+from r1lab.config.source import exists
+from r1lab.errors import ConfigError
+from r1lab.plan.groups import composed_files
+from r1lab.plan.request import plan_request
+from tests.command_line import CommandLine
+
+OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.glob("*/*.yaml"))
+FITTED = sorted(file.stem for file in CONF.glob("trainer/for/*.yaml"))
+SHIPPED_EXPERIMENTS = sorted(file.stem for file in EXPERIMENTS.glob("*.yaml"))
+NEED = {  # options that name nothing by themselves
+    "model/hub": "model.repo has no value",
+    "dataset/hub": "dataset.repo has no value",
+    "dataset/local": "dataset.path has no value",
+    "task/report": "task.run has no value",
+}
+
+
+def words_for(option: str) -> list[str]:
+    """The command that chooses an option, with the task that a trainer belongs to."""
+    group, _, name = option.partition("/")
+    if group == "reward":
+        return [f"reward=[{name}]"]
+    return [f"task={name}", f"trainer={name}"] if group == "trainer" else [f"{group}={name}"]
+
+
+def test_there_are_options() -> None:
+    assert len(OPTIONS) >= 23
+    assert set(NEED) < set(OPTIONS)
+    assert SHIPPED_EXPERIMENTS
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in NEED])
+def test_an_option_plans(option: str, r1lab: CommandLine) -> None:
+    plan = r1lab.plan(*words_for(option))
+    assert plan.findings == []
+    assert plan.facts["run"]
+    group, _, name = option.partition("/")
+    chosen = list(plan.cfg.reward) if group == "reward" else plan.cfg[group].get("name", name)
+    assert chosen == ([name] if group == "reward" else name)
+
+
+@pytest.mark.parametrize("option", sorted(NEED))
+def test_an_option_that_needs_a_value_says_which(option: str, r1lab: CommandLine) -> None:
+    with pytest.raises(ConfigError) as caught:
+        r1lab.plan(*words_for(option))
+    assert [finding.what for finding in caught.value.findings] == [NEED[option]]
+    missing = NEED[option].removesuffix(" has no value")
+    assert f"{missing}=" in caught.value.findings[0].fix
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_numbers_for_a_model_are_used(name: str, r1lab: CommandLine) -> None:
+    model, _, task = name.rpartition("-")
+    words = [f"model={model}", f"task={task}"]
+    with session():
+        assert ("trainer", CONF / "trainer" / "for" / f"{name}.yaml") in composed_files(words)
+    assert r1lab.plan(*words).findings == []
+
+
+@pytest.mark.parametrize("name", SHIPPED_EXPERIMENTS)
+def test_an_experiment_plans_as_its_first_line_says(name: str, r1lab: CommandLine) -> None:
+    first, second = (EXPERIMENTS / f"{name}.yaml").read_text().splitlines()[:2]
+    command, words = first[:17], shlex.split(first[17:])
+    assert command == "# python -m r1lab"
+    assert f"experiment={name}" in words
+    assert second.startswith("# ")
+    with session():
+        multirun = "-m" in words
+        plans = plan_request([word for word in words if word != "-m"], multirun).plans
+    assert plans
+    assert [finding for plan in plans for finding in plan.findings] == []
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))
+def test_a_file_says_what_it_is_and_names_what_exists(file: Path) -> None:
+    text = file.read_text()
+    assert text.startswith(("# ", "defaults: ["))
+    content = yaml.safe_load(text)
+    inner = content.get(file.stem, content) if file.parent.name == "reward" else content
+    if "_target_" in inner:
+        assert exists(inner["_target_"])
+    if file.parent.parent == CONF and file.parent.name not in ("trainer", "reward"):
+        assert content["name"] == file.stem

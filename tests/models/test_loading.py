@@ -1,0 +1,98 @@
+"""What a loaded model must have: an end, a padding and a template, whatever it came with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from r1lab.errors import UserError
+from r1lab.models import tiny
+from r1lab.models.loading import facts, fingerprint, load, source
+from r1lab.models.templates import CHATML
+from r1lab.notebook import compose
+
+
+@pytest.fixture
+def cfg(small: tuple[str, ...]) -> DictConfig:
+    return compose(*small).model
+
+
+@pytest.fixture
+def saved(cfg: DictConfig, tmp_path: Path) -> Path:
+    """The model in a folder of the user's own, without a template or a padding token."""
+    model, tok = load(cfg, "cpu")
+    model.save_pretrained(tmp_path)
+    tok.chat_template = tok.pad_token = None
+    tok.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_the_built_model(cfg: DictConfig) -> None:
+    model, tok = load(cfg, "cpu")
+    assert source(cfg) == str(tiny.cached(cfg))
+    assert model.dtype == torch.float32 and model.device.type == "cpu"
+    assert model.generation_config.eos_token_id == tok.eos_token_id == tok.convert_tokens_to_ids(tiny.END)
+    assert model.generation_config.pad_token_id == tok.pad_token_id == tok.convert_tokens_to_ids(tiny.PAD)
+    assert facts(model, cfg) == {
+        "name": "tiny",
+        "revision": None,
+        "source": "built",
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "fingerprint": fingerprint(model),
+    }
+
+
+def test_what_a_model_lacks_is_filled_in(cfg: DictConfig, saved: Path) -> None:
+    cfg.path = str(saved)
+    model, tok = load(cfg, "cpu")
+    assert tok.chat_template == CHATML
+    assert tok.pad_token == tok.eos_token and model.generation_config.pad_token_id == tok.pad_token_id
+
+
+def test_the_configs_template_and_end_token_win(cfg: DictConfig, saved: Path, tmp_path: Path) -> None:
+    file = tmp_path / "template.jinja"
+    file.write_text("{{ messages[0]['content'] }}")
+    cfg.path, cfg.chat_template, cfg.eos_token = str(saved), str(file), "<answer>"
+    model, tok = load(cfg, "cpu")
+    assert tok.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False) == "x"
+    assert tok.eos_token == "<answer>"
+    assert model.generation_config.eos_token_id == tok.convert_tokens_to_ids("<answer>")
+    cfg.chat_template = "{{ 1 + 1 }}"
+    assert load(cfg, "cpu")[1].apply_chat_template([{"role": "user", "content": "x"}], tokenize=False) == "2"
+
+
+def test_an_end_token_that_is_not_one_is_refused(cfg: DictConfig) -> None:
+    cfg.eos_token = "<|stop|>"
+    with pytest.raises(UserError, match=r"model\.eos_token=<\|stop\|> is not a token"):
+        load(cfg, "cpu")
+
+
+@pytest.mark.parametrize("broken", ["no folder", "empty folder", "no weights", "torn weights"])
+def test_a_model_that_cannot_be_loaded_is_one_message(cfg: DictConfig, saved: Path, broken: str) -> None:
+    cfg.path = str(saved)
+    if broken == "no folder":
+        cfg.path = str(saved / "nowhere")
+    elif broken == "empty folder":
+        (saved / "empty").mkdir()
+        cfg.path = str(saved / "empty")
+    elif broken == "no weights":
+        (saved / "model.safetensors").unlink()
+    else:
+        (saved / "model.safetensors").write_bytes((saved / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
+        load(cfg, "cpu")
+    assert str(cfg.path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_fingerprint_is_of_the_weights(cfg: DictConfig) -> None:
+    model: Any = load(cfg, "cpu")[0]
+    before = fingerprint(model)
+    assert before == fingerprint(load(cfg, "cpu")[0])
+    with torch.no_grad():
+        next(model.parameters())[0, 0] += 1e-3
+    assert fingerprint(model) != before
+    assert fingerprint(torch.nn.BatchNorm1d(2)) != before  # has a buffer without dimensions

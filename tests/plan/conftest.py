@@ -1,0 +1,3 @@
+from tests.command_line import r1lab, write
+
+__all__ = ["r1lab", "write"]
