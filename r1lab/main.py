@@ -29,7 +29,7 @@ failures: list[R1labError] = []
 
 
 def main() -> None:
-    """Entry of `python -m r1lab` and of the `r1lab` script. Exits 0, 1 (a run failed), 2 (refused) or 130."""
+    """Entry of `python -m r1lab` and of the `r1lab` script. Exits 0, 1 (a run failed), 2 (refused) or 130 (interrupted)."""
     if sys.argv[1:] == ["--version"]:
         print(f"r1lab {version('r1lab')}")
         return
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         with using(arguments.config_dir):
             if arguments.help or arguments.hydra_help or arguments.shell_completion:
-                run_hydra(sys.argv[1:])
+                run_hydra(sys.argv[1:] if arguments.shell_completion else flags)
                 sys.exit(0)
             request = check(arguments.overrides, arguments.config_dir, arguments.multirun)
             if looks:
@@ -63,7 +63,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1 if failures else 0)
+    sys.exit(min((error.exit_code for error in failures), default=0))
 
 
 def run_hydra(arguments: Sequence[str]) -> None:

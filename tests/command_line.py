@@ -97,17 +97,17 @@ class CommandLine:
         assert text.startswith(f"r1lab: {len(blocks)} problem"), text
         return [rows_of(block.partition("  ")[2]) for block in blocks]
 
-    def starts(self, *words: str) -> DictConfig:
-        """The config of the one run that a command starts."""
-        said = self(*words)
-        assert said.code == 0, said.err
-        assert len(said.started) == 1
-        return next(iter(said.started.values()))
+    def plan(self, *words: str, config_dir: Path | None = None) -> Plan:
+        """The plan of a command for one run, without the command line around it."""
+        with session(config_dir):
+            (plan,) = plan_request(list(words)).plans
+        return plan
 
-    def plan(self, *words: str) -> Plan:
-        """The plan of a command, without the command line around it."""
-        with session():
-            return plan_request(list(words)).plans[0]
+    def accepts(self, *words: str, config_dir: Path | None = None) -> DictConfig:
+        """The config of the one run that a command would start, against which nothing speaks."""
+        plan = self.plan(*words, config_dir=config_dir)
+        assert plan.errors == []
+        return plan.cfg
 
 
 def tree(folder: Path) -> list[str]:

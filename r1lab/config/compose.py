@@ -11,17 +11,20 @@ from pathlib import Path
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from r1lab.config import groups
 from r1lab.config.experiments import CONF, ExperimentsSearchPath, ExperimentsSource, user_folders
 from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.wording import nearest
 
+_composed: dict[tuple[str, ...], DictConfig] = {}  # of the current session
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -36,13 +39,6 @@ def run_dir(resume: str | None, outputs: str, name: str) -> str:
     return str(Path(resume)) if resume else f"{outputs}/{name}/{stamp}"
 
 
-def groups_text() -> str:
-    """The config groups and their options, for `--help`."""
-    loader = GlobalHydra.instance().config_loader()
-    rows = {name: loader.get_group_options(name, ObjectType.CONFIG) for name in sorted(loader.list_groups(""))}
-    return "\n".join(f"  {name:<12} {', '.join(options)}" for name, options in rows.items() if name != "hydra")
-
-
 def register() -> None:
     """Tell Hydra of the schema, the experiments and the resolvers. Safe to call twice."""
     plugins = Plugins.instance()
@@ -50,7 +46,7 @@ def register() -> None:
         plugins.register(ExperimentsSource)
         plugins.register(ExperimentsSearchPath)
     OmegaConf.register_new_resolver("r1lab.mode", mode, replace=True)
-    OmegaConf.register_new_resolver("r1lab.groups", groups_text, replace=True)
+    OmegaConf.register_new_resolver("r1lab.groups", groups.as_text, replace=True)
     OmegaConf.register_new_resolver("r1lab.run_dir", run_dir, replace=True, use_cache=True)
     defaults = asdict(Run())
     del defaults["trainer"]
@@ -63,13 +59,16 @@ def register() -> None:
 def session(config_dir: str | Path | None = None) -> Iterator[None]:
     """Hydra, initialised on r1lab's groups and the user's own; what was initialised before comes back afterwards."""
     register()
-    before = copy.copy(GlobalHydra.instance().hydra)
+    before = copy.copy(GlobalHydra.instance().hydra), dict(_composed)
     GlobalHydra.instance().clear()
+    _composed.clear()
     try:
         with using(config_dir), initialize_config_dir(str(CONF), version_base="1.3"):
             yield
     finally:
-        GlobalHydra.instance().hydra = before
+        GlobalHydra.instance().hydra = before[0]
+        _composed.clear()
+        _composed.update(before[1])
 
 
 @contextmanager
@@ -93,18 +92,39 @@ def using(config_dir: str | Path | None) -> Iterator[None]:
         user_folders[:] = before
 
 
+def compose_choices(choices: Sequence[str]) -> DictConfig:
+    """What group choices alone compose, Hydra's node included: composed once in a `session`, then copied.
+
+    Raises:
+        hydra.errors.HydraException: choices that do not compose.
+    """
+    key = tuple(choices)
+    if key not in _composed:
+        _composed[key] = hydra_compose("config", overrides=list(choices), return_hydra_config=True)
+    return copy.deepcopy(_composed[key])
+
+
 def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     """Compose one run inside a `session`.
 
+    The words that set values are applied to what the choices compose, as Hydra does it: the runs of a sweep over values
+    are composed once.
+
     Returns:
-        The run's config without Hydra's node; and of that node `mode`, `run_dir`, `sweep_dir` and `runtime`.
+        The run's config without Hydra's node; and of that node `mode`, `run_dir` and `sweep_dir`.
 
     Raises:
         hydra.errors.HydraException: words that do not compose, which `plan.check_words` reports as findings first.
     """
-    cfg = hydra_compose("config", overrides=list(words), return_hydra_config=True)
+    overrides = OverridesParser.create().parse_overrides(list(words))
+    choices = [item for item in overrides if groups.is_group(item.key_or_group)]
+    if any(item.is_sweep_override() or "override_dirname" in str(item.input_line) for item in overrides):
+        cfg = hydra_compose("config", overrides=list(words), return_hydra_config=True)
+    else:
+        cfg = compose_choices([str(item.input_line) for item in choices])
+        ConfigLoaderImpl._apply_overrides_to_config([item for item in overrides if item not in choices], cfg)
     node = cfg.hydra
-    wanted = {"mode": str(node.mode), "run_dir": node.run.dir, "sweep_dir": node.sweep.dir, "runtime": node.runtime}
+    wanted = {"mode": str(node.mode), "run_dir": node.run.dir, "sweep_dir": node.sweep.dir}
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg, OmegaConf.create(wanted)

@@ -201,7 +201,11 @@ def explain(before: dict[str, float], after: dict[str, float]) -> list[str]:
     }
     pairs = [(label, before[name], after[name]) for name, label in said.items() if name in before and name in after]
     sentences = [f"{label}: {old:.0%} before, {new:.0%} after." for label, old, new in pairs]
-    change = {name: after[name] - before[name] for name in ("carries_kept", "columns_right") if name in before and name in after}
+    change = {
+        name: after[name] - before[name]
+        for name in ("carries_kept", "columns_right")
+        if name in before and name in after
+    }
     if change.get("carries_kept", 0) > 0.2 and abs(change.get("columns_right", 1)) < 0.1:
         sentences.append(
             "What went away is a habit, dropping carries; adding up a column was known before and is about as good as it was."

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         files: gives (package, file) of the composed files, likewise.
     """
 
+    files = cache(files)
+
     def where(key: str) -> str:
         return place_of(key, words, files)
 
@@ -102,7 +105,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_data(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)
-    lacking = check_folder(resolved, run_dir)
+    lacking = check_folder(resolved, run_dir, where)
     if resolved.dry_run:  # the run may be meant for another machine
         lacking = [replace(finding, severity="warning") for finding in lacking]
     plan = Plan(resolved, run_dir, findings + lacking)

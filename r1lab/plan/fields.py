@@ -196,8 +196,12 @@ def target_fault(cfg: DictConfig, target: str) -> Finding | None:
 
 
 def check_trainer(cfg: DictConfig, where: Where) -> list[Finding]:
-    """Whether the chosen trainer is the one that the task trains with."""
+    """Whether the chosen trainer is the one that the task trains with, and there at all where it is given fields."""
     task, target = cfg.get("task", {}).get("name"), target_of(cfg, "trainer")
+    if not target:
+        keys = [f"trainer.{name}" for name in cfg.get("trainer") or {}]
+        what = f"task={task} trains nothing, so {{}} has no meaning"
+        return [Finding(what.format(key), where(key), fix="leave it out") for key in keys]
     wanted = TRAINED_BY.get(task, target)
     if target == wanted or not target.startswith("trl."):
         return []

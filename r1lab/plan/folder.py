@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from r1lab.errors import Finding
+from r1lab.plan.fields import Where
 from r1lab.plan.model import parameters_of
 from r1lab.wording import display
 
@@ -33,15 +34,14 @@ def training_bytes(count: int, dtype: str) -> tuple[int, int]:
     return count * each, 2 * count * each
 
 
-def check_folder(cfg: DictConfig, run_dir: Path) -> list[Finding]:
+def check_folder(cfg: DictConfig, run_dir: Path, where: Where = str) -> list[Finding]:
     """Whether `run_dir` can be made and written, and whether its disk has room for the run."""
     parent = run_dir
     while not parent.exists():
         parent = parent.parent
-    shown = display(run_dir)
-    place = f"override outputs={cfg.outputs}" if cfg.outputs != "outputs" else "outputs"
+    shown = display(run_dir.parent)
     if not parent.is_dir():
-        return [Finding(f"{shown} cannot be made: {display(parent)} is a file", place, fix="outputs=FOLDER")]
+        return [Finding(f"{shown} cannot be made: {display(parent)} is a file", _place(where), fix="outputs=FOLDER")]
     probe = parent / f".r1lab-{uuid.uuid4().hex}"
     try:
         probe.write_bytes(b"r1lab")
@@ -49,13 +49,18 @@ def check_folder(cfg: DictConfig, run_dir: Path) -> list[Finding]:
     except OSError as error:
         probe.unlink(missing_ok=True)
         what = f"{shown} cannot be written: {os.strerror(error.errno or 0)}"
-        return [Finding(what, place, fix="outputs=FOLDER where you may write")]
+        return [Finding(what, _place(where), fix="outputs=FOLDER where you may write")]
     free, needed = shutil.disk_usage(parent).free, room_needed(cfg)
     if free < needed:
         what = f"the disk of {shown} has {size(free)} free; the run may write {size(needed)}"
         fix = "outputs=FOLDER on another disk, or trainer.save_only_model=true (cannot be resumed)"
-        return [Finding(what, place, fix=fix)]
+        return [Finding(what, _place(where), fix=fix)]
     return []
+
+
+def _place(where: Where) -> str:
+    places = [where(key) for key in ("hydra.run.dir", "hydra.sweep.dir", "outputs")]
+    return next((place for place in places if place.startswith("override ")), places[-1])
 
 
 def size(count: float) -> str:

@@ -15,9 +15,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab.config.compose import compose_words, session
+from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.groups import composed_files
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from r1lab.config.compose import compose_choices
+from r1lab.config.groups import is_group
 from r1lab.errors import ConfigError, Finding, ResumeError
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.groups import is_group
 from r1lab.plan.places import where
 from r1lab.plan.words import group_findings, parse, values_of
 from r1lab.runs.folder import RunFolder
@@ -74,7 +74,7 @@ def _choose(old: DictConfig, new: DictConfig, override: Override, run_dir: Path)
         return faults
     group, choice = override.key_or_group, values_of(override)[0]
     if group in PLACE:
-        composed = hydra_compose("config", overrides=[f"{group}={choice}"])
+        composed = compose_choices([f"{group}={choice}"])
         new[group] = OmegaConf.to_container(composed[group], resolve=True)
         return []
     was, same = _chosen(old, group, choice)

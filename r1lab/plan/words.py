@@ -7,11 +7,10 @@ shows all that is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException, MissingConfigException
@@ -19,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from r1lab.config.compose import compose_choices
+from r1lab.config.groups import composed_files, groups, is_group, options_of
 from r1lab.config.source import parameters
 from r1lab.errors import Finding
 from r1lab.plan.fields import check_fields, field_findings
-from r1lab.plan.groups import composed_files, groups, is_group, options_of
 from r1lab.plan.places import where
 from r1lab.wording import display, nearest, some
 
@@ -72,7 +72,7 @@ def check_words(words: Sequence[str]) -> list[Finding]:
             if key == "plugins" and not override.is_sweep_override():
                 choices.append(str(override.input_line))  # decides which `_target_` may be read
     try:
-        cfg = hydra_compose("config", overrides=choices, return_hydra_config=True)
+        cfg = compose_choices(choices)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         return findings or [finding_of(error)]
     targets = [item for item in values if item.key_or_group.endswith("._target_")]
@@ -90,7 +90,8 @@ def check_words(words: Sequence[str]) -> list[Finding]:
             findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()]))
     mine = {override.key_or_group for override in values}
     said = [*choices, *(str(override.input_line) for override in targets)]
-    from_files = check_fields(cfg, lambda key: where(key, said, partial(composed_files, choices)))
+    files = cache(partial(composed_files, choices))
+    from_files = check_fields(cfg, lambda key: where(key, said, files))
     new = [item for item in from_files if item not in findings]
     return findings + [item for item in new if not any(item.what.startswith(f"{key} has no") for key in mine)]
 
@@ -112,7 +113,7 @@ def group_findings(override: Override) -> list[Finding]:
         if isinstance(value, list) and group != "reward" and not group.startswith("hydra/"):
             findings.append(Finding(f"{group} takes one option, not a list", place, fix=fix))
             continue
-        missing = [item for item in wanted if item not in options and not (item is None and group == "experiment")]
+        missing = [item for item in wanted if item not in options]
         if missing:
             what = f"{group} has no option {', '.join('null' if item is None else repr(item) for item in missing)}"
             findings.append(Finding(what, place, f"{group}={text}" if all(close) else "", fix))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from r1lab.errors import ResumeError
 
@@ -85,13 +86,17 @@ class RunFolder:
         """Read `run.yaml`.
 
         Raises:
-            ResumeError: there is none.
+            ResumeError: there is none, or it is not one.
         """
         path = self.path / "run.yaml"
         if not path.is_file():
             raise ResumeError(f"{self.path} is not a run's folder: it holds no run.yaml")
-        cfg = OmegaConf.load(path)
-        assert isinstance(cfg, DictConfig)
+        try:
+            cfg = OmegaConf.load(path)
+        except (YAMLError, UnicodeDecodeError) as error:
+            raise ResumeError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        if not isinstance(cfg, DictConfig) or not cfg:
+            raise ResumeError(f"{path} cannot be read: it holds no config")
         return cfg
 
     def write_json(self, name: str, record: dict[str, Any]) -> None:
@@ -115,7 +120,7 @@ class RunFolder:
         path = self.path / stream
         if not path.is_file():
             return
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8", errors="replace") as lines:  # a crash of the machine can leave any bytes
             for line in lines:
                 try:
                     yield json.loads(line)

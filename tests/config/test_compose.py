@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import open_dict
 
 from r1lab.config.compose import compose_words, mode, run_dir, session
 from r1lab.errors import ConfigError
@@ -102,24 +104,24 @@ def test_the_fields_that_follow_from_the_device(r1lab: CommandLine) -> None:
 
 def test_an_experiment_of_the_user(r1lab: CommandLine, write: Write) -> None:
     write("experiments/mine.yaml", "# python -m r1lab experiment=mine\nseed: 7\ntrainer:\n  learning_rate: 3e-4\n")
-    cfg = r1lab.starts("experiment=mine")
+    cfg = r1lab.accepts("experiment=mine")
     assert (cfg.seed, cfg.trainer.learning_rate) == (7, 3e-4)
-    cfg = r1lab.starts("experiment=mine", "trainer.learning_rate=1e-5")
+    cfg = r1lab.accepts("experiment=mine", "trainer.learning_rate=1e-5")
     assert (cfg.seed, cfg.trainer.learning_rate) == (7, 1e-5)
 
 
 def test_an_experiment_chooses_options(r1lab: CommandLine, write: Write) -> None:
     write("experiments/mine.yaml", "defaults:\n  - override /task: sft\n  - override /reward: [format]\nname: x\n")
-    cfg = r1lab.starts("experiment=mine")
+    cfg = r1lab.accepts("experiment=mine")
     assert (cfg.task.name, list(cfg.reward), cfg.name) == ("sft", ["format"], "x")
     assert cfg.trainer._target_ == "trl.SFTConfig"
-    assert list(r1lab.starts("experiment=mine", "reward=[accuracy]").reward) == ["accuracy"]
+    assert list(r1lab.accepts("experiment=mine", "reward=[accuracy]").reward) == ["accuracy"]
 
 
 def test_choosing_rewards_drops_what_an_experiment_sets_of_another(r1lab: CommandLine, write: Write) -> None:
     text = "defaults:\n  - override /reward: [accuracy, format]\nreward:\n  format:\n    weight: 0.2\n"
     write("experiments/mine.yaml", text)
-    assert r1lab.starts("experiment=mine").reward.format.weight == 0.2
+    assert r1lab.accepts("experiment=mine").reward.format.weight == 0.2
     said = r1lab("experiment=mine", "reward=[accuracy]")
     assert [list(cfg.reward) for cfg in said.started.values()] == [["accuracy"]]
     assert "note   reward.format is left out: that reward is not chosen" in said.out
@@ -146,14 +148,16 @@ def own(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_options_of_the_user(own: Path, r1lab: CommandLine) -> None:
-    words = ("--config-dir", str(own), "plugins=[my_pkg]")
-    cfg = r1lab.starts(*words, "model=small", "dataset=sums", "reward=[accuracy,brevity]", "reward.brevity.most=50")
+    words = ("plugins=[my_pkg]", "model=small", "dataset=sums", "reward=[accuracy,brevity]", "reward.brevity.most=50")
+    said = r1lab("--config-dir", str(own), *words)
+    assert said.code == 0, said.err
+    (cfg,) = said.started.values()
     assert (cfg.model.repo, cfg.model.context, cfg.model.dtype) == ("me/small", 2048, "bfloat16")
     assert (cfg.dataset.name, cfg.dataset.rows) == ("sums", 9)
     assert cfg.reward.brevity == {"_target_": "my_pkg.rewards.brevity", "weight": 0.5, "most": 50}
-    cfg = r1lab.starts(*words, "task=count", "task.up_to=9")
+    cfg = r1lab.accepts("plugins=[my_pkg]", "task=count", "task.up_to=9", config_dir=own)
     assert (cfg.task.up_to, cfg.trainer) == (9, None)
-    cfg = r1lab.starts(*words, "experiment=short")
+    cfg = r1lab.accepts("experiment=short", config_dir=own)
     assert (cfg.name, cfg.eval.problems) == ("short", 5)
 
 
@@ -184,6 +188,40 @@ def test_only_known_packages_are_called(key: str, r1lab: CommandLine) -> None:
         "where": f"override {key}=os.system",
         "fix": "plugins=[os] if that package is yours",
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["seed=3", "trainer.top_k=5", "name='a b'"],
+        ["model=qwen2.5-math-7b", "task=sft", "~trainer.packing", "+trainer.neftune_noise_alpha=5"],
+        ["reward=[format]", "reward.format={weight: 2}", "++model.context=9", "hydra.run.dir=x/${seed}"],
+        ["task=eval", "task.k=[1]", "hydra/launcher=submitit_local", "experiment=coin-flip"],
+    ],
+    ids=" ".join,
+)
+def test_words_compose_as_in_hydra(words: list[str]) -> None:
+    with session():
+        cfg, node = compose_words(words)
+        whole = hydra_compose("config", overrides=words, return_hydra_config=True)
+    assert node.mode == str(whole.hydra.mode)
+    if whole.hydra.run.dir != "x/42":
+        assert Path(node.run_dir).parent == Path(whole.hydra.run.dir).parent
+    else:
+        assert node.run_dir == "x/42"
+    with open_dict(whole):
+        del whole["hydra"]
+    assert cfg == whole
+
+
+def test_compositions_of_a_session_are_copies() -> None:
+    with session():
+        first = compose_words(["seed=1"])[0]
+        first.trainer.learning_rate = 9
+        second = compose_words(["seed=2"])[0]
+    assert (first.seed, second.seed) == (1, 2)
+    assert second.trainer.learning_rate < 1
 
 
 def test_a_session_leaves_hydra_as_it_was() -> None:

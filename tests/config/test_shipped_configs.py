@@ -10,9 +10,9 @@ import yaml
 
 from r1lab.config.compose import session
 from r1lab.config.experiments import CONF, EXPERIMENTS
+from r1lab.config.groups import composed_files
 from r1lab.config.source import exists
 from r1lab.errors import ConfigError
-from r1lab.plan.groups import composed_files
 from r1lab.plan.request import plan_request
 from tests.command_line import CommandLine
 

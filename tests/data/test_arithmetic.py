@@ -159,6 +159,13 @@ def test_diagnose_by_hand() -> None:
     }
 
 
+def test_a_carry_is_kept_only_whole() -> None:
+    problem = (99, 99, 99)
+    assert diagnose([question(problem)], [completion(problem, DICE)])["carries_kept"] == 1.0
+    halved = "<think>\n9+9+9+0=27\n9+9+9+1=28\n</think>\n<answer>\n287\n</answer>"
+    assert diagnose([question(problem)], [halved])["carries_kept"] == 0.0
+
+
 def test_diagnose_leaves_out_rates_without_a_case() -> None:
     assert diagnose([], []) == {}
     assert diagnose([question((1, 2))], ["?"]) == {"traces": 0.0}

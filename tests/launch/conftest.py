@@ -84,7 +84,7 @@ def start(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(workplace), "COLUMNS": "200"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(workplace), *sys.path]), "COLUMNS": "200"},
         )
         started.append(process)
         return process

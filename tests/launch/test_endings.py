@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from r1lab.errors import RunError
+from r1lab.launch.local import failure
+from r1lab.runs.folder import RunFolder
 from tests.launch.conftest import wait_for
-
-REFUSED_LATE = pytest.mark.xfail(reason="main.py exits with 1 whatever a run failed with", strict=False)
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def test_well(start: Any, workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "code", "cause"),
     [
-        pytest.param("user error", 2, "the file is empty", marks=REFUSED_LATE),
+        ("user error", 2, "the file is empty"),
         ("run error", 1, "the loss is gone"),
         ("bug", 1, "KeyError: 'no such key'"),
         ("memory", 1, "memory ran out"),
@@ -82,6 +83,8 @@ def test_an_interrupt_ends_the_run_in_order(start: Any, workplace: Path, whom: s
     """A terminal's Ctrl-C goes to every process of its group, `kill -INT` to the launcher alone."""
     process = start("sleep")
     wait_for((workplace / "run/started").exists)
+    worker = int((workplace / "run/started").read_text())
+    assert os.getpgid(worker) == worker != os.getpgid(process.pid)  # else the worker would hear Ctrl-C twice
     (os.killpg if whom == "terminal" else os.kill)(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130, said
@@ -124,7 +127,13 @@ def test_a_run_that_failed_can_be_started_again_in_its_folder(start: Any, workpl
     assert (found["status"], found["cause"], found["exit"], len(found["resumed"])) == ("finished", None, 0, 1)
 
 
-@REFUSED_LATE
+def test_a_worker_killed_before_it_began_leaves_no_half_manifest(tmp_path: Path) -> None:
+    """A resumed run reads from the manifest when the first one started."""
+    error = failure(RunFolder(tmp_path), -signal.SIGKILL)
+    assert isinstance(error, RunError) and "killed by SIGKILL" in str(error)
+    assert not (tmp_path / "manifest.json").exists()
+
+
 def test_two_runs_do_not_share_a_folder(start: Any, workplace: Path) -> None:
     first = start("sleep")
     wait_for((workplace / "run/started").exists)

@@ -85,8 +85,8 @@ def test_at_most_five_broken_lines_are_told(r1lab: CommandLine, write: Write) ->
 def test_a_file_that_can_be_used(name: str, content: str, r1lab: CommandLine, write: Write) -> None:
     path = write(name, content)
     assert inspect_file(path, "") == (["problem", "answer"], [])
-    assert r1lab.starts("dataset=local", f"dataset.path={name}").dataset.path == name
-    assert r1lab.starts("task=sft", "dataset=local", f"dataset.path={name}").dataset.path == name
+    assert r1lab.accepts("dataset=local", f"dataset.path={name}").dataset.path == name
+    assert r1lab.accepts("task=sft", "dataset=local", f"dataset.path={name}").dataset.path == name
 
 
 def test_a_parquet_file(r1lab: CommandLine, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_columns(words: list[str], header: str, whats: list[str], r1lab: Command
     if whats:
         assert [item["what"] for item in r1lab.all(*words)] == whats
     else:
-        assert r1lab.starts(*words).dataset.path == "x.csv"
+        assert r1lab.accepts(*words).dataset.path == "x.csv"
 
 
 def test_the_held_out_file_is_checked_as_well(r1lab: CommandLine, write: Write) -> None:
@@ -162,10 +162,10 @@ def test_a_column_that_a_reward_of_the_user_reads(
     write("my_conf/reward/level.yaml", "level:\n  _target_: reads_level.level\n")
     write("x.csv", "problem,answer,level\n1,2,3\n")
     monkeypatch.syspath_prepend(tmp_path)
-    words = ["--config-dir", "my_conf", "plugins=[reads_level]", "reward=[level]", "dataset=local"]
-    finding = r1lab.one(*words, "dataset.path=x.csv")
+    words = ["plugins=[reads_level]", "reward=[level]", "dataset=local", "dataset.path=x.csv"]
+    finding = r1lab.one("--config-dir", "my_conf", *words)
     assert finding["what"] == "reward level reads column 'levels', which x.csv lacks"
     assert finding["where"] == "my_conf/reward/level.yaml:1"
     assert finding["nearest"] == "level"
     write("x.csv", "problem,answer,levels\n1,2,3\n")
-    assert list(r1lab.starts(*words, "dataset.path=x.csv").reward) == ["level"]
+    assert list(r1lab.accepts(*words, config_dir=tmp_path / "my_conf").reward) == ["level"]

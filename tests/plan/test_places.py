@@ -8,7 +8,7 @@ import pytest
 
 from r1lab.config.compose import session
 from r1lab.config.experiments import CONF
-from r1lab.plan.groups import composed_files, groups, is_group, options_of
+from r1lab.config.groups import composed_files, groups, is_group, options_of
 from r1lab.plan.places import line_of, where
 from r1lab.wording import display, nearest, plural, some
 

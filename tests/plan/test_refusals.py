@@ -29,6 +29,7 @@ WORDS: list[Row] = [  # faults of single words
     ("reward=acuracy", "reward has no option 'acuracy'", "reward=accuracy"),
     ("experiment=coinflip", "experiment has no option 'coinflip'", "experiment=coin-flip"),
     ("task=null", "task has no option null", None),
+    ("experiment=null", "experiment has no option null", None),
     ("reward=null", "reward has no option null", None),
     ("model=[tiny,hub]", "model takes one option, not a list", None),
     ("~task", "task cannot be left out", None),
@@ -233,7 +234,7 @@ def test_a_run_instead_of_its_model(r1lab: CommandLine) -> None:
     Path("run/model").mkdir(parents=True)
     Path("run/model/config.json").write_text("{}")
     assert r1lab.one("task=eval", "model.path=run")["nearest"] == "model.path=run/model"
-    assert r1lab.starts("task=eval", "model.path=run/model").model.path == "run/model"
+    assert r1lab.accepts("task=eval", "model.path=run/model").model.path == "run/model"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_in_an_option(
 ) -> None:
     write(f"my_conf/{name}", text)
     if what is None:  # what r1lab ships under a name is not replaced by accident
-        assert r1lab.starts("--config-dir", "my_conf", *words).trainer.beta == 0.0
+        assert r1lab.accepts(*words, config_dir=Path("my_conf")).trainer.beta == 0.0
         return
     finding = r1lab.one("--config-dir", "my_conf", *words)
     assert finding["what"].startswith(what)
@@ -145,4 +145,4 @@ def test_a_file_that_chooses_what_is_not_there(r1lab: CommandLine, write: Write)
 def test_an_override_says_more_than_the_file(r1lab: CommandLine, write: Write) -> None:
     write("experiments/mine.yaml", "eval:\n  every: 7\n")
     assert r1lab.one("experiment=mine", "eval.every=8")["where"] == "override eval.every=8"
-    assert r1lab.starts("experiment=mine", "eval.every=0.5").eval.every == 0.5
+    assert r1lab.accepts("experiment=mine", "eval.every=0.5").eval.every == 0.5

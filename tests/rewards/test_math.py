@@ -181,6 +181,11 @@ def test_comparing_works_off_the_main_thread() -> None:
     assert found == [True, False, None] * 3
 
 
+@pytest.mark.parametrize("slow", [r"\binom{1000000000}{500000000}", r"\sin(10^{10^{6}})"])
+def test_a_comparison_that_takes_too_long_has_no_verdict(slow: str, impatient: Verifier) -> None:
+    assert impatient.equal(slow, "1") is None and impatient.equal("1", slow) is None
+
+
 def test_a_huge_power_costs_less_than_ten_seconds() -> None:
     began = time.monotonic()
     assert accuracy([r"\boxed{9^{9^{9}}}"], ["12"]) == [None]

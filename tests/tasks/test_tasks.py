@@ -90,15 +90,22 @@ def test_sft(go: Callable[..., Run]) -> None:
 
 
 def test_grpo(go: Callable[..., Run]) -> None:
-    metrics, folder = go("grpo", "trainer.max_steps=4", "eval.every=0.5", *BATCH["grpo"], "reward.accuracy.weight=0.5")
+    metrics, folder = go(
+        "grpo",
+        "trainer.max_steps=4",
+        "eval.every=0.5",
+        *BATCH["grpo"],
+        "reward.coin_flip.weight=0.5",
+        "trainer.scale_rewards=none",
+    )
     check_training(metrics, folder, 4)
     kept = records(folder / "completions/train.jsonl")
     assert [record["step"] for record in kept] == [1] * 32  # four micro-batches of eight, in groups of eight
     for start in range(0, 32, 8):
         group = kept[start : start + 8]
         assert len({record["prompt"] for record in group}) == 1
-        totals = torch.tensor([r["rewards"]["coin_flip"] + 0.5 * r["rewards"]["accuracy"] for r in group])
-        expected = (totals - totals.mean()) / (totals.std() + 1e-4)
+        totals = torch.tensor([0.5 * r["rewards"]["coin_flip"] + r["rewards"]["accuracy"] for r in group])
+        expected = totals - totals.mean()
         torch.testing.assert_close(torch.tensor([r["advantage"] for r in group]), expected, atol=1e-4, rtol=0)
         assert all(
             r["solution"].isdigit() and 1 <= r["tokens"] <= 64 and r["finish"] in ("stop", "length") for r in group
@@ -154,8 +161,8 @@ def test_rft_trains_on_what_it_kept(go: Callable[..., Run]) -> None:
 
 
 def test_rft_with_nothing_right_says_so(go: Callable[..., Run]) -> None:
-    with pytest.raises(DataError, match=r"none of 8 completions reached accuracy ≥ 1\.0"):
-        go("rft", "reward=[accuracy]", "trainer.max_steps=2", *BATCH["sft"], "task.problems=4", "task.n=2")
+    with pytest.raises(DataError, match=r"none of 96 completions reached accuracy ≥ 1\.0"):
+        go("rft", "reward=[accuracy]", "trainer.max_steps=2", *BATCH["sft"], "task.problems=24", "task.n=4")
 
 
 def test_eval(go: Callable[..., Run]) -> None:

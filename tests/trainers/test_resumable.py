@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -163,18 +164,14 @@ def test_the_old_checkpoint_stays_until_the_new_one_is_whole(
 ) -> None:
     trainer = new_trainer("sft", tmp_path, save_steps=2, max_steps=6)
 
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def full_at_4(checkpoint: Path) -> Path:
+        if checkpoint.name == "checkpoint-4":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return checkpoint / "r1lab_0.pt"
 
-    class BreakAt4(TrainerCallback):
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step == 3:
-                monkeypatch.setattr("r1lab.trainers.resumable.torch.save", full)
-
-    trainer.add_callback(BreakAt4())
+    monkeypatch.setattr(trainer, "_state_file", full_at_4)
     with pytest.raises(OSError, match="No space"):
         trainer.resume(None)
-    monkeypatch.undo()
     assert RunFolder(tmp_path).last_checkpoint() == tmp_path / "checkpoints/checkpoint-2"
     again = new_trainer("sft", tmp_path, save_steps=2, max_steps=6)
     again.resume(tmp_path / "checkpoints/checkpoint-2")

@@ -24,6 +24,11 @@ def groups() -> list[str]:
     return sorted({*loader().get_group_options("", ObjectType.GROUP)} - {"hydra"})
 
 
+def as_text() -> str:
+    """The groups and their options, for `--help`."""
+    return "\n".join(f"  {name:<12} {', '.join(options_of(name))}" for name in groups())
+
+
 def options_of(group: str) -> list[str]:
     """The options of a group."""
     return list(loader().get_group_options(group, ObjectType.CONFIG))

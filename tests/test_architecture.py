@@ -1,0 +1,176 @@
+"""The rooms and what they may import, read from the source; and that the command line loads no heavy libraries."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import r1lab
+
+PACKAGE = Path(r1lab.__file__).parent
+MODULES = {
+    ".".join(("r1lab", *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): file
+    for file in PACKAGE.rglob("*.py")
+}
+LONGEST = 300
+HEAVY = ("torch", "transformers", "datasets", "trl", "accelerate", "matplotlib", "numpy", "pyarrow", "math_verify")
+NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
+FLOOR = {"errors", "wording"}  # anybody may import these, and they import nothing above them
+MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
+MAY_IMPORT = {
+    "errors": set(),
+    "wording": set(),
+    "config": FLOOR,
+    "runs": FLOOR,
+    "plan": {"config", "runs", *FLOOR},
+    "console": {"plan", "report", *FLOOR},
+    "launch.local": {"launch", "launch.worker", "runs", *FLOOR},
+    "launch": set(),
+    "notebook": {"config", "plan", "launch.local", *FLOOR},
+    "main": {"console", "config", "plan", "launch.local", *FLOOR},
+    "__init__": {"notebook"},
+    "__main__": {"main"},
+    # after the process boundary; the worker finds its task by the name in run.yaml
+    "launch.worker": {"launch", "runs", "report", *FLOOR},
+    "report": FLOOR,
+    "engines": FLOOR,
+    "data": {"config", *FLOOR},
+    "rewards": {"config", *FLOOR},
+    "evaluation": {"data", "engines", "rewards", *FLOOR},
+    "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
+    "models": {"data", "trainers", *FLOOR},  # the tiny model is trained on first use
+    "tasks": {"data", "engines", "evaluation", "models", "report", "rewards", "runs", "trainers", *FLOOR},
+}
+
+
+def room_of(module: str) -> str:
+    """The room a module stands in; launch's two sides are rooms of their own."""
+    inner = module.partition(".")[2] or "__init__"
+    return inner if inner.startswith("launch") else inner.partition(".")[0]
+
+
+def imports_of(module: str, inside_functions: bool = True) -> Iterator[str]:
+    """Modules that a module imports; of r1lab's own, the module and not the name in it."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if inside_functions else iter(statements_at_import(tree.body))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else str(node.module)
+
+
+def statements_at_import(body: list[ast.stmt]) -> list[ast.AST]:
+    """The statements that run when a module is imported: those outside functions and `if TYPE_CHECKING`."""
+    found: list[ast.AST] = []
+    for node in body:
+        found.append(node)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            found += statements_at_import([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            found += statements_at_import([*node.body, *node.orelse, *node.finalbody])
+        elif isinstance(node, ast.With | ast.ClassDef):
+            found += statements_at_import(node.body)
+    return found
+
+
+def own_imports(module: str, inside_functions: bool = True) -> set[str]:
+    return {name for name in imports_of(module, inside_functions) if name in MODULES and name != module}
+
+
+def reached_from(module: str) -> set[str]:
+    """Every module that importing one brings in, packages above them included."""
+    seen: set[str] = set()
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        parts = name.split(".")
+        parents = {".".join(parts[:depth]) for depth in range(1, len(parts))}
+        todo += [*own_imports(name, inside_functions=False), *(parents & set(MODULES))]
+    return seen
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_point_down(module: str) -> None:
+    room = room_of(module)
+    others = {name for name in own_imports(module) if name != MACHINE and room_of(name) != room}
+    allowed = MAY_IMPORT[room]
+    assert {name for name in others if room_of(name) not in allowed} == set()
+
+
+def test_no_module_reaches_itself() -> None:
+    graph = {module: own_imports(module) for module in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"modules import in a circle: {' → '.join(error.args[1])}")
+
+
+def test_rooms_do_not_form_a_circle() -> None:
+    """Rooms as a whole stand above one another, but for what `MACHINE` says."""
+    graph: dict[str, set[str]] = {}
+    for module in MODULES:
+        below = {room_of(name) for name in own_imports(module) if name != MACHINE}
+        graph.setdefault(room_of(module), set()).update(below - {room_of(module)})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"rooms import in a circle: {' → '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("module", ["r1lab.main", "r1lab.notebook", "r1lab.plan.request", "r1lab.launch.local"])
+def test_planning_reaches_no_heavy_library(module: str) -> None:
+    reached = reached_from(module)
+    foreign = {name.partition(".")[0] for item in reached for name in imports_of(item, inside_functions=False)}
+    assert foreign & set(HEAVY) == set()
+    assert "r1lab.errors" in reached
+
+
+def test_plan_imports_no_training_library_even_late() -> None:
+    rooms = [module for module in MODULES if room_of(module) in ("plan", "config", "runs", "wording", "errors", "main")]
+    assert {name.partition(".")[0] for module in rooms for name in imports_of(module)} & NO_TRAINING == set()
+
+
+def test_nothing_imports_a_task_by_name() -> None:
+    importers = {module for module in MODULES for name in own_imports(module) if name.startswith("r1lab.tasks")}
+    assert {module for module in importers if not module.startswith("r1lab.tasks")} == set()
+
+
+def test_modules_are_short_and_named_for_what_they_hold() -> None:
+    lengths = {module: len(file.read_text().splitlines()) for module, file in MODULES.items()}
+    assert {module: length for module, length in lengths.items() if length > LONGEST} == {}
+    assert [module for module in MODULES if module.rpartition(".")[2] in ("utils", "helpers", "common", "misc")] == []
+    assert max(module.count(".") for module in MODULES) <= 2  # two folders deep
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_opens_by_saying_what_it_is(module: str) -> None:
+    text = MODULES[module].read_text()
+    if len(text.splitlines()) > 5:
+        assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("arguments", [["--cfg", "job"], ["--help"], ["dry_run=true"], ["trainer.lerning_rate=1"]])
+def test_the_command_line_is_light(arguments: list[str]) -> None:
+    code = (
+        "import sys, r1lab.main\n"
+        "try:\n    r1lab.main.main()\n"
+        "finally:\n    print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert result.returncode == (2 if "lerning" in arguments[-1] else 0)
+    loaded = set(result.stderr.splitlines()[-1].split())
+    assert {"hydra", "r1lab", "omegaconf"} <= loaded
+    assert loaded & set(HEAVY) == set()
