@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -29,7 +30,7 @@ failures: list[R1labError] = []
 
 
 def main() -> None:
-    """Entry of `python -m r1lab` and of the `r1lab` script. Exits 0, 1 (a run failed), 2 (refused) or 130 (interrupted)."""
+    """Entry of `python -m r1lab` and of the `r1lab` script. Exits 0, 1 (failed), 2 (refused) or 130 (interrupted)."""
     if sys.argv[1:] == ["--version"]:
         print(f"r1lab {version('r1lab')}")
         return
@@ -99,7 +100,8 @@ def job(cfg: DictConfig) -> float | None:
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
         console.announce(plan)
-        metrics = launch(plan.cfg, plan.run_dir)
+        typed = shlex.join(["python", "-m", "r1lab", *hydra_cfg.overrides.task])
+        metrics = launch(plan.cfg, plan.run_dir, typed)
     except R1labError as error:
         if hydra_cfg.launcher._target_ != BASIC_LAUNCHER:
             raise

@@ -23,4 +23,5 @@ def test_first_steps_runs_and_learns(tmp_path: Path) -> None:
     )
     assert "nearest  trainer.learning_rate" in text
     assert len(list((tmp_path / "outputs" / "grpo-tiny").glob("*/report.html"))) == 3
-    assert any("image/png" in output.get("data", {}) for cell in notebook.cells if "outputs" in cell for output in cell.outputs)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)

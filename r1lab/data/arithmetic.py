@@ -208,6 +208,7 @@ def explain(before: dict[str, float], after: dict[str, float]) -> list[str]:
     }
     if change.get("carries_kept", 0) > 0.2 and abs(change.get("columns_right", 1)) < 0.1:
         sentences.append(
-            "What went away is a habit, dropping carries; adding up a column was known before and is about as good as it was."
+            "What went away is a habit, dropping carries. "
+            "Adding up a column was known before and is about as good as it was."
         )
     return sentences

@@ -21,7 +21,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from r1lab.errors import RunError, StorageError, UserError
-from r1lab.launch import PARENT, UNRECORDED
+from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.plan.hardware import cores
 from r1lab.runs.folder import RunFolder
 
@@ -82,12 +82,13 @@ def environment_as(env: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def launch(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+def launch(cfg: DictConfig, run_dir: Path, typed: str | None = None) -> dict[str, Any]:
     """Run a planned config to its end.
 
     Args:
         cfg: the resolved config, as `plan` returns it.
         run_dir: the run's folder; `run.yaml` is written into it.
+        typed: the command that asked for this run, for the manifest.
 
     Returns:
         The run's final metrics.
@@ -100,13 +101,14 @@ def launch(cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
     folder = RunFolder(run_dir)
     with folder.locked():
         run_yaml = folder.write_config(cfg)
+    env = {**environment(cfg), COMMAND: typed or ""}
     if cfg.debug:
         from r1lab.launch.worker import work  # only a debugger wants torch in this process
 
-        with environment_as(environment(cfg)):
+        with environment_as(env):
             return work(run_yaml)
     command = [sys.executable, "-m", "r1lab.launch.worker", str(run_yaml)]
-    env = {**environment(cfg), PARENT: str(os.getpid())}
+    env[PARENT] = str(os.getpid())
     # In a group of its own, a terminal's Ctrl-C reaches the child once, passed on, and not a second time directly.
     child = subprocess.Popen(command, env=env, process_group=0)
     with passing_signals(child):

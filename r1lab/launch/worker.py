@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from r1lab.errors import R1labError, StorageError
-from r1lab.launch import PARENT, UNRECORDED
+from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, storage_cause
 
@@ -35,7 +35,7 @@ def work(run_yaml: Path) -> dict[str, Any]:
     folder = RunFolder(run_yaml.parent)
     cfg = folder.read_config()
     with folder.locked():
-        manifest.start(folder, cfg)
+        manifest.start(folder, cfg, os.environ.get(COMMAND))
         module, _, name = str(cfg.task._target_).rpartition(".")
         metrics: dict[str, Any] = getattr(import_module(module), name)(cfg, folder)
         folder.write_json("metrics.json", metrics)

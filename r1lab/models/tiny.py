@@ -27,6 +27,7 @@ from trl import SFTConfig, SFTTrainer
 
 from r1lab.data import arithmetic
 from r1lab.data.loading import conversations
+from r1lab.errors import StorageError
 from r1lab.models import templates
 from r1lab.trainers.progress import Progress
 
@@ -66,12 +67,21 @@ def ensure(cfg: DictConfig) -> Path:
 
     Args:
         cfg: the `model` node of a run, with `build`.
+
+    Raises:
+        StorageError: the cache cannot be written.
     """
     folder = cached(cfg)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise StorageError(f"{folder.parent} cannot be made: {why}\n    fix      export R1LAB_CACHE=FOLDER") from error
     with folder.with_name(f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
+            for killed in folder.parent.glob(f".{folder.name}-*"):  # no builder is alive while this one holds the lock
+                shutil.rmtree(killed)
             beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
             try:
                 build(cfg, beside)

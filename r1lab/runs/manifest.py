@@ -59,7 +59,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
 
 
-def start(folder: RunFolder, cfg: DictConfig) -> None:
+def start(folder: RunFolder, cfg: DictConfig, typed: str | None = None) -> None:
     """Write the manifest of a run that begins, or add a resumption to the one that is there."""
     manifest = folder.read_json("manifest.json")
     if manifest:
@@ -70,7 +70,8 @@ def start(folder: RunFolder, cfg: DictConfig) -> None:
     folder.write_json(
         "manifest.json",
         {
-            "command": shlex.join([sys.executable, "-m", "r1lab.launch.worker", str(folder.path / "run.yaml")]),
+            "command": typed
+            or shlex.join([sys.executable, "-m", "r1lab.launch.worker", str(folder.path / "run.yaml")]),
             "git": git_state(Path.cwd()),
             "versions": versions(),
             "python": platform.python_version(),
