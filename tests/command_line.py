@@ -46,9 +46,10 @@ class CommandLine:
     capsys: pytest.CaptureFixture[str]
     metrics: dict[str, Any] = field(default_factory=lambda: {"eval/accuracy": 0.5, "eval/accuracy_before": 0.25})
     started: dict[Path, DictConfig] = field(default_factory=dict)
+    typed: list[str | None] = field(default_factory=list)  # the command that each run's manifest will tell
 
     def __call__(self, *words: str) -> Said:
-        self.started = {}
+        self.started, self.typed = {}, []
         sys.argv = ["r1lab", *words]
         self.capsys.readouterr()
         code: Any = 0
@@ -64,9 +65,10 @@ class CommandLine:
         assert isinstance(code, int)
         return Said(code, captured.out, captured.err, self.started)
 
-    def launch(self, cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    def launch(self, cfg: DictConfig, run_dir: Path, typed: str | None = None) -> dict[str, Any]:
         """Stand in for `launch.local.launch`."""
         self.started[run_dir] = cfg
+        self.typed.append(typed)
         folder = RunFolder(run_dir)
         folder.write_config(cfg)
         folder.write_json("metrics.json", self.metrics)

@@ -118,6 +118,7 @@ def test_a_run_says_where_it_goes_and_how_it_ended(r1lab: CommandLine) -> None:
     assert lines[1].strip() == str(next(iter(said.started)))
     assert lines[2:] == ["       It learnt [to] carry.", "done   eval/accuracy 0.900 (before: 0.450)"]
     assert said.code == 0
+    assert r1lab.typed == ["python -m r1lab name=mine 'reward=[accuracy]'"]
 
 
 class Failing:
@@ -126,10 +127,10 @@ class Failing:
     def __init__(self, command_line: CommandLine, error: BaseException, seed: int = 2):
         self.command_line, self.error, self.seed = command_line, error, seed
 
-    def __call__(self, cfg: DictConfig, run_dir: Path) -> dict[str, Any]:
+    def __call__(self, cfg: DictConfig, run_dir: Path, typed: str | None = None) -> dict[str, Any]:
         if cfg.seed == self.seed:
             raise self.error
-        return self.command_line.launch(cfg, run_dir)
+        return self.command_line.launch(cfg, run_dir, typed)
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,7 @@ def test_explain_says_what_both_diagnoses_know() -> None:
         "Completions that are a whole column-by-column trace: 100% before, 50% after.",
     ]
     assert explain({}, {"traces": 1.0}) == []
+    known = explain({"carries_kept": 0.1, "columns_right": 0.9}, {"carries_kept": 0.9, "columns_right": 0.95})
+    assert known[-1].startswith("What went away is a habit")
+    learnt = explain({"carries_kept": 0.1, "columns_right": 0.1}, {"carries_kept": 0.9, "columns_right": 0.95})
+    assert not any("habit" in sentence for sentence in learnt)
