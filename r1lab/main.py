@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from r1lab import console
 from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
-from r1lab.config.experiments import CONF
+from r1lab.config.experiments import CONF, user_folders
 from r1lab.errors import ConfigError, R1labError
 from r1lab.launch.local import launch
 from r1lab.plan.request import Request, plan_job, plan_request
@@ -49,7 +49,8 @@ def main() -> None:
             elif request.dry_run:
                 console.show_plans(request.plans, as_json=request.dry_run == "json")
             elif request.plans[0].cfg.task.get("folder") is False:
-                run_in_place(request.plans[0].cfg)
+                for plan in request.plans:
+                    run_in_place(plan.cfg)
             else:
                 run_hydra([*flags, *request.words])
                 if request.sweep:
@@ -100,7 +101,8 @@ def job(cfg: DictConfig) -> float | None:
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
         console.announce(plan)
-        typed = shlex.join(["python", "-m", "r1lab", *hydra_cfg.overrides.task])
+        own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
+        typed = shlex.join(["python", "-m", "r1lab", *own, *hydra_cfg.overrides.task])
         metrics = launch(plan.cfg, plan.run_dir, typed)
     except R1labError as error:
         if hydra_cfg.launcher._target_ != BASIC_LAUNCHER:

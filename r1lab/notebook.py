@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab.config.compose import compose_words, run_dir, session
-from r1lab.errors import ConfigError
+from r1lab.errors import ConfigError, Finding
 from r1lab.launch.local import launch
 from r1lab.plan.checks import require
 from r1lab.plan.request import plan_fresh
@@ -56,4 +56,8 @@ def run(cfg: DictConfig, folder: str | Path | None = None) -> dict[str, Any]:
     """
     where = Path(folder) if folder else Path(run_dir(cfg.resume, cfg.outputs, cfg.name))
     plan = require(plan_fresh(cfg, where, ()))
+    if plan.cfg.task.get("folder") is False:
+        raise ConfigError(
+            [Finding(f"task={plan.cfg.task.name} writes no folder to run in", fix="call it from a shell")]
+        )
     return {**launch(plan.cfg, plan.run_dir), "folder": str(plan.run_dir)}

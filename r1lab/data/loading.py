@@ -41,11 +41,10 @@ def load(cfg: DictConfig) -> Splits:
 
 
 def check_columns(rows: Dataset, cfg: DictConfig) -> None:
-    """Refuse a prompt or answer column that the rows lack."""
-    for role in ("prompt", "answer", "messages"):
+    """Refuse a column of traces, or of prompts where there are no traces, that the rows lack."""
+    for role in ("messages",) if cfg.messages else ("prompt",):
         column = cfg.get(role)
-        wanted = role == "messages" or (role == "prompt" and not cfg.messages)
-        if column and wanted and len(rows) and column not in rows.column_names:
+        if column and len(rows) and column not in rows.column_names:
             raise DataError(
                 f"dataset.{role}={column}: dataset {cfg.name} has no such column\n"
                 f"    fix      its columns: {', '.join(rows.column_names)}"
@@ -73,7 +72,8 @@ def canonical(rows: Dataset, cfg: DictConfig) -> Dataset:
             named["messages"] = system + messages if messages else None
         return named
 
-    in_the_way = [name for name in ("prompt", "solution", "messages") if name in rows.column_names]
+    sources = {"prompt": cfg.prompt, "solution": cfg.answer, "messages": cfg.messages}
+    in_the_way = [name for name, source in sources.items() if name in rows.column_names and source in rows.column_names]
     named = rows.map(name_columns, remove_columns=in_the_way, desc=None) if len(rows) else rows
     assert isinstance(named, Dataset)
     return named

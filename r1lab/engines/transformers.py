@@ -22,12 +22,16 @@ class TransformersEngine:
         model: the model; its training mode is put back after use.
         tokenizer: its tokenizer, with a chat template and a padding token.
         batch: completions in one forward pass.
+        shortcuts: whether completions may share the work they have in common; else `model.generate` makes them.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int = 200):
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int = 200, shortcuts: bool = True
+    ):
         self.model = model
         self.tokenizer = tokenizer
         self.batch = batch
+        self.shortcuts = shortcuts
 
     def generate(
         self, prompts: Sequence[Conversation], sampling: Sampling, on_progress: OnProgress | None = None
@@ -57,7 +61,7 @@ class TransformersEngine:
             texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
         ).to(self.model.device)
         ends = end_tokens(self.model, self.tokenizer)
-        if can_sample(self.model):
+        if self.shortcuts and can_sample(self.model):
             ids, lengths, _ = sample(
                 self.model,
                 inputs["input_ids"],

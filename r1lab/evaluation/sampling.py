@@ -38,10 +38,11 @@ class Sampled:
             return None
         return estimate(means)
 
-    def right(self, name: str) -> list[list[bool]]:
-        """(scored problems, n): full marks by a reward; problems it skipped altogether are left out."""
-        kept = [row for row in self.scores[name] if any(score is not None for score in row)]
-        return [[score is not None and score >= FULL_MARKS for score in row] for row in kept]
+    def right(self, name: str) -> list[dict[int, bool]]:
+        """For each problem, sample → whether it has full marks by a reward; samples it skipped are left out."""
+        return [
+            {i: score >= FULL_MARKS for i, score in enumerate(row) if score is not None} for row in self.scores[name]
+        ]
 
     def skipped(self, name: str) -> float:
         """Share of completions that a reward skipped."""
@@ -95,22 +96,22 @@ def sample_and_score(
     return sampled
 
 
-def summary(sampled: Sampled, diagnose: Diagnose | None = None) -> dict[str, float]:
-    """An evaluation's metrics: each reward's mean with its interval, length, truncation, skips, and the diagnosis."""
+def summary(sampled: Sampled, diagnose: Diagnose | None = None, prefix: str = "eval") -> dict[str, float]:
+    """Metrics of a sampling: each reward's mean with its interval, length, truncation, skips, and the diagnosis."""
     metrics: dict[str, float] = {}
     for name, scores in sampled.scores.items():
         estimated = sampled.mean(name)
         if estimated:
-            metrics |= estimated.record(f"eval/{name}")
+            metrics |= estimated.record(f"{prefix}/{name}")
         elif (plain := mean_of([score for row in scores for score in row])) is not None:
-            metrics[f"eval/{name}"] = plain
+            metrics[f"{prefix}/{name}"] = plain
         if skipped := sampled.skipped(name):
-            metrics[f"eval/skipped/{name}"] = skipped
+            metrics[f"{prefix}/skipped/{name}"] = skipped
     flat = [completion for row in sampled.completions for completion in row]
-    metrics["eval/length"] = sum(item.tokens for item in flat) / max(1, len(flat))
-    metrics["eval/truncated"] = sum(item.finish == "length" for item in flat) / max(1, len(flat))
+    metrics[f"{prefix}/length"] = sum(item.tokens for item in flat) / max(1, len(flat))
+    metrics[f"{prefix}/truncated"] = sum(item.finish == "length" for item in flat) / max(1, len(flat))
     if diagnose:
         n = len(flat) // max(1, len(sampled.rows))
         prompts = [last_user_text(prompt) for prompt in sampled.rows["prompt"] for _ in range(n)]
-        metrics |= {f"eval/{key}": value for key, value in diagnose(prompts, [item.text for item in flat]).items()}
+        metrics |= {f"{prefix}/{key}": value for key, value in diagnose(prompts, [item.text for item in flat]).items()}
     return metrics

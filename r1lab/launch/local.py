@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from r1lab.errors import RunError, StorageError, UserError
 from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.plan.hardware import cores
+from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder
 
 SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their names
@@ -105,8 +106,12 @@ def launch(cfg: DictConfig, run_dir: Path, typed: str | None = None) -> dict[str
     if cfg.debug:
         from r1lab.launch.worker import work  # only a debugger wants torch in this process
 
-        with environment_as(env):
-            return work(run_yaml)
+        with environment_as(env), folder.locked():
+            try:
+                return work(run_yaml)
+            except BaseException as error:
+                manifest.end(folder, "failed", 1, f"{type(error).__name__}: {error}")
+                raise
     command = [sys.executable, "-m", "r1lab.launch.worker", str(run_yaml)]
     env[PARENT] = str(os.getpid())
     # In a group of its own, a terminal's Ctrl-C reaches the child once, passed on, and not a second time directly.

@@ -14,9 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from omegaconf import DictConfig
-
-from r1lab.errors import R1labError, StorageError
+from r1lab.errors import R1labError, ResumeError, StorageError
 from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, storage_cause
@@ -27,27 +25,24 @@ PR_SET_PDEATHSIG = 1
 
 
 def work(run_yaml: Path) -> dict[str, Any]:
-    """Run the task of a `run.yaml`.
+    """Run the task of a `run.yaml`; whoever calls holds the folder's lock.
 
     Returns:
         The task's final metrics, as written to `metrics.json`.
     """
     folder = RunFolder(run_yaml.parent)
     cfg = folder.read_config()
-    with folder.locked():
-        manifest.start(folder, cfg, os.environ.get(COMMAND))
-        module, _, name = str(cfg.task._target_).rpartition(".")
-        metrics: dict[str, Any] = getattr(import_module(module), name)(cfg, folder)
-        folder.write_json("metrics.json", metrics)
-        manifest.end(folder, "finished", 0)
-        write_page(cfg, folder)
+    manifest.start(folder, cfg, os.environ.get(COMMAND))
+    module, _, name = str(cfg.task._target_).rpartition(".")
+    metrics: dict[str, Any] = getattr(import_module(module), name)(cfg, folder)
+    folder.write_json("metrics.json", metrics)
+    manifest.end(folder, "finished", 0)
+    write_page(folder)
     return metrics
 
 
-def write_page(cfg: DictConfig, folder: RunFolder) -> None:
+def write_page(folder: RunFolder) -> None:
     """Write the run's page, whatever became of the run; a page that fails changes nothing about how the run ended."""
-    if cfg.task.name == "report":
-        return
     from r1lab.report.page import write_page as write  # matplotlib: not worth its time when a run is refused
 
     try:
@@ -61,6 +56,16 @@ def main() -> int:
     die_with_parent()
     run_yaml = Path(sys.argv[1])
     folder = RunFolder(run_yaml.parent)
+    try:
+        with folder.locked():
+            return work_and_record(run_yaml, folder)
+    except ResumeError as error:  # another run is in the folder: its files are not this one's to write
+        print(f"r1lab: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def work_and_record(run_yaml: Path, folder: RunFolder) -> int:
+    """Run the task and record how it ended, whatever happens; the exit code to end with."""
     set_up_logging(folder)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
@@ -105,7 +110,7 @@ def end(folder: RunFolder, status: str, code: int, cause: str) -> int:
         manifest.end(folder, status, code, cause)
     except OSError:
         return UNRECORDED
-    write_page(folder.read_config(), folder)
+    write_page(folder)
     return code
 
 

@@ -33,7 +33,7 @@ OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "disable_tqdm": "the progress bar follows the terminal",
     "overwrite_output_dir": "every run has its own folder",
 }
-DRY_RUNS = (True, False, "full", "json")
+DRY_RUNS = (True, False, "json")
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "task.n": (1, math.inf),
@@ -162,9 +162,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
 def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     findings = []
     if cfg.dry_run not in DRY_RUNS:
-        findings.append(
-            Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json, full or false")
-        )
+        findings.append(Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json or false"))
     for name in cfg.get("trainer") or {}:
         if name in OWNED:
             what = f"trainer.{name} is set by r1lab"

@@ -15,7 +15,7 @@ from r1lab.plan.fields import Where, is_column
 from r1lab.wording import display, nearest, plural, some
 
 FORMATS = (".json", ".jsonl", ".csv", ".parquet")
-GIVEN = ("completions", "prompts", "completion_ids", "trainer_state")  # what trainers give besides the columns
+GIVEN = ("completions", "prompts")  # what trainers give besides the columns
 MOST_BROKEN = 5
 
 
@@ -91,12 +91,12 @@ def inspect_file(path: Path, place: str) -> tuple[list[str], list[Finding]]:
         close = nearest(path.name, siblings)
         fix = "" if close else "dataset.path=FILE, from where the command is run"
         return [], [Finding(f"{shown} does not exist", place, str(path.parent / close) if close else "", fix)]
-    if path.is_dir() or path.suffix not in FORMATS:
+    if path.is_dir() or path.suffix.lower() not in FORMATS:
         return [], [Finding(f"{shown} is not a file that can be read", place, fix=f"one of {some(FORMATS)}")]
     if path.stat().st_size == 0:
         return [], [Finding(f"{shown} is empty", place)]
     try:
-        reader = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}[path.suffix]
+        reader = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}[path.suffix.lower()]
         return reader(path, place, shown)
     except UnicodeDecodeError as error:
         what = f"{shown}:{_undecodable_line(path)} is not UTF-8 text: {error.reason}"

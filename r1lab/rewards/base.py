@@ -78,11 +78,17 @@ class Reward:
 
 
 def build(name: str, cfg: DictConfig) -> Reward:
-    """The reward that one entry of the config's `reward` describes."""
+    """The reward that one entry of the config's `reward` describes.
+
+    A `_target_` that is a class is made with the parameters and called like a function; if it has `state_dict` and
+    `load_state_dict`, its state is part of every checkpoint.
+    """
     values = dict(OmegaConf.to_container(cfg))  # type: ignore[arg-type]
-    module, _, function = str(values.pop("_target_")).rpartition(".")
+    module, _, target = str(values.pop("_target_")).rpartition(".")
     weight = float(values.pop("weight", 1.0))
-    return Reward(name, partial(getattr(import_module(module), function), **values), weight)
+    found: Any = getattr(import_module(module), target)
+    function: Any = found(**values) if inspect.isclass(found) else partial(found, **values)
+    return Reward(name, function, weight)
 
 
 def build_all(cfg: DictConfig) -> list[Reward]:

@@ -47,7 +47,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     )
     began = time.monotonic()
     with Counter("eval", len(rows) * cfg.task.n) as counter:
-        engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
+        engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
         sampled = sample_and_score(engine, rows, rewards, sampling, counter)
     write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in sampled.records(0)))
     metrics = {**summary(sampled, diagnosis(cfg)), **at_k(sampled, rewards[0].__name__, list(cfg.task.k))}
@@ -63,17 +63,28 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:
-    """pass@k and maj@k by one reward, problems that it skipped altogether left out and counted."""
+    """pass@k and maj@k by one reward, over the problems of which it could score at least k samples.
+
+    `eval/problems_skipped` counts the problems of which it could score none; where fewer than all problems count for a
+    k, `eval/pass@k_problems` says how many do.
+
+    Raises:
+        DataError: it could score nothing.
+    """
     right = sampled.right(reward)
-    kept = [i for i, row in enumerate(sampled.scores[reward]) if any(score is not None for score in row)]
-    answers = [[final_answer(completion.text) for completion in sampled.completions[i]] for i in kept]
-    if not right:
+    if not any(right):
         raise DataError(f"reward {reward} could score no problem: there is nothing to measure")
-    metrics: dict[str, float] = {"eval/problems_skipped": len(sampled.rows) - len(kept)}
+    metrics: dict[str, float] = {"eval/problems_skipped": sum(not row for row in right)}
     for k in sorted({1, *ks}):
-        passed = [pass_at_k(len(row), sum(row), k) for row in right]
+        kept = [i for i, row in enumerate(right) if len(row) >= k]
+        if not kept:
+            raise DataError(f"pass@{k} needs {k} scored samples, and reward {reward} skipped some of every problem")
+        if len(kept) < len(right):
+            metrics[f"eval/pass@{k}_problems"] = len(kept)
+        passed = [pass_at_k(len(right[i]), sum(right[i].values()), k) for i in kept]
         metrics |= estimate(passed).record(f"eval/pass@{k}")
         if k > 1:
-            votes = [majority_at_k(texts, row, k) for texts, row in zip(answers, right, strict=True)]
+            answers = [[final_answer(sampled.completions[i][j].text) for j in right[i]] for i in kept]
+            votes = [majority_at_k(texts, list(right[i].values()), k) for texts, i in zip(answers, kept, strict=True)]
             metrics |= estimate(votes).record(f"eval/maj@{k}")
     return metrics

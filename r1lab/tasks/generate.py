@@ -17,6 +17,8 @@ from r1lab.runs.folder import RunFolder, dumps, write_atomic
 from r1lab.tasks.training import quiet
 from r1lab.trainers.progress import Counter
 
+SHOWN = 40  # completions on the run's page
+
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Generate `task.n` completions for each of `task.problems` problems.
@@ -32,7 +34,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.eval.max_tokens, seed=cfg.seed)
     began = time.monotonic()
     with Counter("generate", len(rows) * cfg.task.n) as counter:
-        engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
+        engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
         sampled = sample_and_score(engine, rows, rewards, sampling, counter)
     records = sampled.records(0)
     lines = []
@@ -41,8 +43,8 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         answer = {"role": "assistant", "content": record["completion"]}
         lines.append(dumps({**record, "messages": [*conversation, answer]}) + "\n")
     write_atomic(folder.path / "generated.jsonl", "".join(lines))
-    write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(record) + "\n" for record in records))
+    write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in records[:SHOWN]))
     seconds = round(time.monotonic() - began, 2)
-    metrics = summary(sampled)
+    metrics = summary(sampled, prefix="generate")
     tokens = sum(record["tokens"] for record in records)
-    return {**metrics, "objective": cfg.objective, "rows": len(records), "seconds": seconds, "tokens": tokens}
+    return {**metrics, "rows": len(records), "seconds": seconds, "tokens": tokens}

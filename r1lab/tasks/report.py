@@ -20,7 +20,7 @@ def run(cfg: DictConfig) -> None:
         ReportError: it is neither.
     """
     target = Path(cfg.task.run)
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
     if (target / "run.yaml").is_file():
         console.print(str(write_page(target)), markup=False)
         return

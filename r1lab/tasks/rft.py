@@ -42,7 +42,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     if not (folder.path / KEPT).is_file():  # a resumed run fine-tunes on what the first one kept
         sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=cfg.seed)
         rows = splits.train.select(range(min(cfg.task.problems, len(splits.train))))
-        engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
+        engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
         sampled = sample_and_score(engine, rows, rewards[:1], sampling)
         kept = [
             {"prompt": row["prompt"], "completion": [{"role": "assistant", "content": completion.text}]}

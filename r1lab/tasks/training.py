@@ -91,7 +91,7 @@ def train(
     folder.rewind(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
     started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
     stream = Stream(folder, started)
-    engine = TransformersEngine(model, tokenizer, cfg.eval.batch)
+    engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
     evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg))
     trainer.add_callback(stream)
     trainer.add_callback(evaluator)

@@ -153,7 +153,6 @@ def drill(task: str, folder: Path, extra: list[str], kills: int, seed: int) -> d
         "runs": runs,
         "seconds_whole": round(seconds, 1),
         "hits": hits,
-        "equal": True,
     }
 
 

@@ -51,11 +51,14 @@ def main() -> None:
                 words = (f"seed={seed}", f"experiment={control}")
                 results[f"seed {seed}"][control] = run(root / control, root / "cache", *words)
             print(json.dumps(results[f"seed {seed}"]), flush=True)
-    keep("main_job", {"problems": 400, "temperature": 1.0, "results": results})
     for seed, runs in results.items():
         before, after = runs["main job"]["accuracy"]
         assert after - before >= 0.30, f"{seed}: {before} → {after}"
         assert min(runs["main job"]["traces"]) >= 0.95, f"{seed}: the style of the traces changed"
+        for control in ("coin-flip", "more-supervised"):
+            was, now = runs[control]["accuracy"]
+            assert now - was < 0.10, f"{seed}: {control} {was} → {now}"
+    keep("main_job", {"problems": 400, "temperature": 1.0, "results": results})
 
 
 if __name__ == "__main__":

@@ -112,3 +112,17 @@ def test_nothing_to_measure_is_said() -> None:
 def test_the_mean_of_what_is_there() -> None:
     assert mean_of([1.0, None, 0.0]) == 0.5
     assert mean_of([None]) is None and mean_of([]) is None
+
+
+def test_a_skipped_sample_is_not_a_wrong_one() -> None:
+    texts = [["a", "b", "c", "d"], ["a", "b", "c", "d"]]
+    measured = sample_and_score(Told(texts), rows(["1", "2"]), [], Sampling(n=4))
+    measured.scores["accuracy"] = [[1.0, None, 0.0, None], [1.0, 1.0, 1.0, 0.0]]
+    metrics = at_k(measured, "accuracy", [2, 3])
+    assert metrics["eval/pass@1"] == pytest.approx((1 / 2 + 3 / 4) / 2)
+    assert metrics["eval/pass@2"] == pytest.approx((1.0 + 1.0) / 2)
+    assert metrics["eval/pass@3"] == 1.0
+    assert metrics["eval/pass@3_problems"] == 1
+    with pytest.raises(DataError, match="pass@4 needs 4 scored samples|eval"):
+        measured.scores["accuracy"][1][0] = None
+        at_k(measured, "accuracy", [4])

@@ -4,7 +4,6 @@ import pytest
 from rich.console import Console
 
 from r1lab.errors import ReportError
-from r1lab.report.__main__ import main
 from r1lab.report.sweep import read_sweep, sweep_table, write_sweep
 
 
@@ -112,11 +111,3 @@ def test_a_sweep_of_failures_has_a_page(fake_run, contents, tmp_path, text_of):
     page = write_sweep(tmp_path / "s")
     assert "No run finished with a value of eval/accuracy." in text_of(page)
     assert "<b>no disk</b>␀" in text_of(page)
-
-
-def test_the_command_line_writes_either_page(sweep, capsys):
-    assert main([str(sweep), str(sweep / "0")]) == 0
-    assert capsys.readouterr().out.splitlines() == [str(sweep / "sweep.html"), str(sweep / "0/report.html")]
-    assert main([str(sweep / "nothing")]) == 2
-    assert "nothing" in capsys.readouterr().err
-    assert main([]) == 2

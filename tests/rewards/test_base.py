@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from r1lab.errors import ConfigError, RewardError
 from r1lab.notebook import compose
 from r1lab.rewards import load
-from r1lab.rewards.base import Reward, build_all, text_of
+from r1lab.rewards.base import Reward, build, build_all, text_of
 
 
 def length(completions: list[str]) -> list[float]:
@@ -102,3 +103,27 @@ def test_rewards_by_name() -> None:
 def test_a_runs_rewards_come_in_its_order_with_its_weights() -> None:
     rewards = build_all(compose("reward=[format,accuracy]", "reward.format.weight=0.2"))
     assert [(item.__name__, item.weight) for item in rewards] == [("format", 0.2), ("accuracy", 1.0)]
+
+
+class Counting:
+    """A reward with a state: each call is worth one more."""
+
+    def __init__(self, start: int = 0):
+        self.calls = start
+
+    def __call__(self, completions: list[str]) -> list[float]:
+        self.calls += 1
+        return [float(self.calls)] * len(completions)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.calls = state["calls"]
+
+
+def test_a_class_is_made_with_its_parameters_and_keeps_its_state() -> None:
+    reward = build("counting", OmegaConf.create({"_target_": f"{__name__}.Counting", "start": 4, "weight": 2}))
+    assert reward(["a", "b"]) == [5.0, 5.0]
+    assert reward.weight == 2.0
+    assert reward.function.state_dict() == {"calls": 5}  # type: ignore[attr-defined]

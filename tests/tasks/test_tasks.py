@@ -194,7 +194,7 @@ def test_generate_leaves_rows_to_train_on(go: Callable[..., Run], small: tuple[s
     for row in rows:
         assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
         assert row["messages"][0]["content"] == row["prompt"] and row["messages"][1]["content"] == row["completion"]
-    assert metrics["eval/coin_flip"] == pytest.approx(mean([row["rewards"]["coin_flip"] for row in rows]))
+    assert metrics["generate/coin_flip"] == pytest.approx(mean([row["rewards"]["coin_flip"] for row in rows]))
     columns = ("dataset.prompt=prompt", "dataset.answer=solution", "dataset.messages=messages", "dataset.test=2")
     words = (word for word in small if not word.startswith("dataset."))
     cfg = compose("task=sft", *words, "debug=true", "dataset=local", *columns, *BATCH["sft"], "trainer.max_steps=1")
