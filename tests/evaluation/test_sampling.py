@@ -123,6 +123,6 @@ def test_a_skipped_sample_is_not_a_wrong_one() -> None:
     assert metrics["eval/pass@2"] == pytest.approx((1.0 + 1.0) / 2)
     assert metrics["eval/pass@3"] == 1.0
     assert metrics["eval/pass@3_problems"] == 1
-    with pytest.raises(DataError, match="pass@4 needs 4 scored samples|eval"):
+    with pytest.raises(DataError, match="pass@4 needs 4 scored samples"):
         measured.scores["accuracy"][1][0] = None
         at_k(measured, "accuracy", [4])
