@@ -13,6 +13,8 @@ from r1lab.config.source import parameters
 from r1lab.data.splits import Splits
 from r1lab.errors import DataError
 
+TAKEN = {"completions", "prompts"}  # what rewards get beside the dataset's columns
+
 
 def load(cfg: DictConfig) -> Splits:
     """Call the dataset's loader with its own parameters and name its columns as rewards and trainers know them.
@@ -37,7 +39,12 @@ def load(cfg: DictConfig) -> Splits:
         check_columns(rows, cfg)
     if len(splits.train) == 0:
         raise DataError(f"dataset {cfg.name} has no row to train on")
-    return Splits(canonical(splits.train, cfg), canonical(splits.test, cfg))
+    if taken := TAKEN & set(splits.train.column_names):
+        raise DataError(f"dataset {cfg.name} has a column {taken.pop()!r}, a name that rewards are given: rename it")
+    result = Splits(canonical(splits.train, cfg), canonical(splits.test, cfg))
+    if cfg.answer in splits.train.column_names and not any(answer is not None for answer in result.train["solution"]):
+        raise DataError(f"dataset {cfg.name} has no answer: column {cfg.answer} is empty in every row")
+    return result
 
 
 def check_columns(rows: Dataset, cfg: DictConfig) -> None:

@@ -118,7 +118,7 @@ def launch(cfg: DictConfig, run_dir: Path, typed: str | None = None) -> dict[str
     child = subprocess.Popen(command, env=env, process_group=0)
     with passing_signals(child):
         code = child.wait()
-    if code == 0:
+    if code == 0 and folder.read_json("manifest.json").get("status") == "finished":
         return folder.read_json("metrics.json")
     raise failure(folder, code)
 
@@ -153,6 +153,9 @@ def failure(folder: RunFolder, code: int) -> BaseException:
         return UserError(cause or f"the run refused its config; see {folder.path}/run.log")
     if code == UNRECORDED:
         return StorageError(f"{folder.path} cannot be written: is its disk full?")
+    if code == 0:
+        cause = "the training process ended itself before the run was finished"
+        folder.write_json("manifest.json", {**manifest, "status": "failed", "cause": cause, "exit": code})
     if code < 0:
         name = signal.Signals(-code).name
         cause = f"the training process was killed by {name}"

@@ -76,6 +76,9 @@ def work_and_record(run_yaml: Path, folder: RunFolder) -> int:
     except R1labError as error:
         log.error("%s", error)
         return end(folder, "failed", error.exit_code, str(error))
+    except SystemExit as error:
+        log.error("%s", traceback.format_exc())
+        return end(folder, "failed", 1, f"something in the run called sys.exit({error.code})")
     except MemoryError:
         return end(folder, "failed", 1, "memory ran out")
     except Exception as error:  # noqa: BLE001 - the last station: the cause is recorded and the exit code tells

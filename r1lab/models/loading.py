@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from omegaconf import DictConfig
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from r1lab.errors import UserError
+from r1lab.errors import DataError, UserError
 from r1lab.models import tiny
 from r1lab.models.templates import CHATML
 
@@ -68,6 +69,31 @@ def set_template(tok: PreTrainedTokenizerBase, cfg: DictConfig) -> None:
         if tok.convert_tokens_to_ids(cfg.eos_token) in (None, tok.unk_token_id):
             raise UserError(f"model.eos_token={cfg.eos_token} is not a token of {tok.name_or_path}")
         tok.eos_token = cfg.eos_token
+
+
+def check_prompts(
+    model: PreTrainedModel, tok: PreTrainedTokenizerBase, prompts: Sequence[list[dict[str, str]]], new_tokens: int
+) -> None:
+    """Refuse prompts that leave no room for `new_tokens` in the model's context.
+
+    Only prompts with that many bytes are tokenized: no token is shorter than a byte.
+
+    Raises:
+        DataError: with how many there are and the longest.
+    """
+    room = getattr(model.config, "max_position_embeddings", None)
+    if room is None:
+        return
+    texts = (str(tok.apply_chat_template(item, tokenize=False, add_generation_prompt=True)) for item in prompts)
+    long = [text for text in texts if len(text.encode("utf-8", "replace")) + new_tokens > room]
+    lengths = [len(ids) for ids in tok(long, add_special_tokens=False)["input_ids"]] if long else []
+    over = [length for length in lengths if length + new_tokens > room]
+    if over:
+        raise DataError(
+            f"{len(over)} of {len(prompts)} prompts leave no room for {new_tokens} new tokens in the model's context "
+            f"of {room}: the longest has {max(over)} tokens\n"
+            "    fix      leave those rows out, or ask for shorter completions"
+        )
 
 
 def fingerprint(model: PreTrainedModel) -> str:

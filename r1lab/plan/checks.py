@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -22,6 +21,7 @@ from r1lab.plan.hardware import cores, gpus
 from r1lab.plan.model import check_model, parameters_of
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
+from r1lab.plan.ranges import check_ranges
 from r1lab.wording import nearest, plural
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
@@ -30,25 +30,12 @@ OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "report_to": "the run's folder holds the metrics",
     "resume_from_checkpoint": "resume=FOLDER goes on with a run",
     "use_cpu": "accelerator=cpu says so",
+    "reward_weights": "reward.NAME.weight=NUMBER says so",
+    "model_init_kwargs": "r1lab loads the model: model.dtype, model.attention",
     "disable_tqdm": "the progress bar follows the terminal",
     "overwrite_output_dir": "every run has its own folder",
 }
 DRY_RUNS = (True, False, "json")
-RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**32 - 1),
-    "task.n": (1, math.inf),
-    "task.problems": (1, math.inf),
-    "task.temperature": (0, math.inf),
-    "eval.problems": (0, math.inf),
-    "eval.every": (0, 1),
-    "eval.temperature": (0, math.inf),
-    "eval.top_p": (0, 1),
-    "eval.max_tokens": (1, math.inf),
-    "eval.batch": (1, math.inf),
-    "accelerator.threads": (1, math.inf),
-    "trainer.learning_rate": (0, math.inf),
-    "trainer.max_completion_length": (1, math.inf),
-}
 
 
 @dataclass
@@ -163,6 +150,8 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     findings = []
     if cfg.dry_run not in DRY_RUNS:
         findings.append(Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json or false"))
+    if not cfg.name or Path(cfg.name).is_absolute() or ".." in Path(cfg.name).parts:
+        findings.append(Finding(f"name={cfg.name!r} is no folder under {cfg.outputs}", where("name"), fix="name=WORD"))
     for name in cfg.get("trainer") or {}:
         if name in OWNED:
             what = f"trainer.{name} is set by r1lab"
@@ -188,22 +177,6 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     if cfg.task.name == "eval":
         findings += _check_samples(cfg, where)
     return findings + check_ranges(cfg, where)
-
-
-def check_ranges(cfg: DictConfig, where: Where) -> list[Finding]:
-    """Numbers that are too small or too large to mean anything."""
-    findings = []
-    for key, (low, high) in RANGES.items():
-        value = OmegaConf.select(cfg, key)
-        if value is None or low <= value <= high:
-            continue
-        fix = f"between {low} and {high}" if high < math.inf else f"{low} or more"
-        findings.append(Finding(f"{key}={value} is out of range", where(key), fix=fix))
-    steps = (cfg.get("trainer") or {}).get("max_steps", -1)
-    if steps == 0 or steps < -1:
-        what = f"trainer.max_steps={steps} would train for whole epochs"
-        findings.append(Finding(what, where("trainer.max_steps"), fix="1 or more; to train nothing, task=eval"))
-    return findings
 
 
 def _check_samples(cfg: DictConfig, where: Where) -> list[Finding]:

@@ -73,7 +73,7 @@ def check_words(words: Sequence[str]) -> list[Finding]:
                 choices.append(str(override.input_line))  # decides which `_target_` may be read
     try:
         cfg = compose_choices(choices)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         return findings or [finding_of(error)]
     targets = [item for item in values if item.key_or_group.endswith("._target_")]
     for override in targets:

@@ -8,6 +8,7 @@ the completion is skipped, not wrong. The wrapper gives it plain texts, checks w
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,8 +17,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from r1lab.errors import RewardError
+from r1lab.errors import R1labError, RewardError
 
+log = logging.getLogger("r1lab")
 Score = float | None
 
 
@@ -59,7 +61,13 @@ class Reward:
             for key, value in columns.items()
             if key in self.takes or (self.takes_all and key not in self.own)
         }
-        returned = self.function([text_of(item) for item in completions], **given)
+        try:
+            returned = self.function([text_of(item) for item in completions], **given)
+        except R1labError:
+            raise
+        except Exception as error:
+            log.exception("reward %s failed", self.__name__)
+            raise RewardError(f"reward {self.__name__} failed: {type(error).__name__}: {error}") from error
         try:
             scores = [None if score is None else float(score) for score in returned]
         except (TypeError, ValueError) as error:

@@ -10,6 +10,10 @@ from r1lab.rewards.verifier import Verifier
 OPEN, CLOSE = "<answer>", "</answer>"
 BRACE = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)  # `\{` is a brace to print, not one that groups
 PLAIN = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?")
+WORDS = re.compile(r"[^\W\d_]{3,}([ '.-]+[^\W\d_]+)*")  # an answer in words; shorter ones may be products of variables
+NAMED = re.compile(r"\s*\$?\s*\\?[A-Za-z]\w{0,10}(\(\w\))?\s*=(?!=)")  # `x = `, before the value
+UNFINISHED = re.compile(r"[\d)}]\s*([+*×·-]|\\times|\\cdot)\s*[\d({]")  # an operation between numbers, not carried out
+THOUGHT = "</think>"
 LONGEST = 2000  # characters of an answer that are worth reading
 
 verifier = Verifier()
@@ -18,10 +22,12 @@ verifier = Verifier()
 def final_answer(text: str) -> str | None:
     """The final answer of a completion: the last `\\boxed{…}`, else the last `<answer>` block; None without either.
 
-    Text outside both is never searched for numbers, so that an answer cannot be guessed.
+    What stands inside `<think>` is not an answer. Text outside box and block is never searched for numbers, so that an
+    answer cannot be guessed.
     """
-    boxed = last_boxed(text)
-    return boxed if boxed is not None else last_block(text)
+    said = text.rpartition(THOUGHT)[2]
+    boxed = last_boxed(said)
+    return boxed if boxed is not None else last_block(said)
 
 
 def last_boxed(text: str) -> str | None:
@@ -57,9 +63,31 @@ def equal(answer: str | None, solution: str) -> bool | None:
     gold = plain_number(solution)
     if gold is not None and (answer is None or plain_number(answer) is not None):
         return answer is not None and plain_number(answer) == gold
-    if answer is None or len(answer) > LONGEST:
+    if WORDS.fullmatch(solution.strip()):  # math-verify would read a word as a product of letters, in any order
+        return answer is not None and folded(answer) == folded(solution)
+    if answer is None or len(answer) > LONGEST or hedged(answer, solution, gold):
         return False if gold is not None else verifier.equal(None, solution)
-    return verifier.equal(answer, solution)
+    verdict = verifier.equal(answer, solution)
+    if verdict is None:  # where the gold answer can be read, an answer that takes too long is a wrong one
+        return False if gold is not None else verifier.equal(None, solution)
+    return verdict
+
+
+def folded(text: str) -> str:
+    """Text without case, and with its white space made even."""
+    return " ".join(text.casefold().split())
+
+
+def hedged(answer: str, solution: str, gold: Fraction | None) -> bool:
+    """Whether an answer says more than one thing: several `$…$`, an equation, or a sum left for the reader to do."""
+    if answer.count("$") > 2:
+        return True
+    if "=" not in solution:
+        value = NAMED.sub("", answer, count=1)
+        if "=" in value:
+            return True
+        return gold is not None and UNFINISHED.search(value) is not None and "\\frac" not in value
+    return False
 
 
 def accuracy(completions: list[str], solution: list[str | None]) -> list[float | None]:

@@ -38,6 +38,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     rows = splits.test.select(range(min(cfg.eval.problems, len(splits.test))))
     if len(rows) == 0:
         raise DataError(f"dataset {cfg.dataset.name} holds no problem out (eval.problems={cfg.eval.problems})")
+    models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
     rewards = build_all(cfg)
     manifest.add(
         folder, model=models.facts(model, cfg.model), dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)}
@@ -62,6 +63,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     }
 
 
+RIGHT = "the gold answer"  # right answers agree with each other, however they are spelt
+
+
 def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:
     """pass@k and maj@k by one reward, over the problems of which it could score at least k samples.
 
@@ -84,7 +88,10 @@ def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:
         passed = [pass_at_k(len(right[i]), sum(right[i].values()), k) for i in kept]
         metrics |= estimate(passed).record(f"eval/pass@{k}")
         if k > 1:
-            answers = [[final_answer(sampled.completions[i][j].text) for j in right[i]] for i in kept]
+            answers = [
+                [RIGHT if ok else final_answer(sampled.completions[i][j].text) for j, ok in right[i].items()]
+                for i in kept
+            ]
             votes = [majority_at_k(texts, list(right[i].values()), k) for texts, i in zip(answers, kept, strict=True)]
             metrics |= estimate(votes).record(f"eval/maj@{k}")
     return metrics

@@ -30,6 +30,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
     rows = data.load(cfg.dataset).train
     rows = rows.select(range(min(cfg.task.problems, len(rows))))
+    models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
     rewards = build_all(cfg)
     sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.eval.max_tokens, seed=cfg.seed)
     began = time.monotonic()

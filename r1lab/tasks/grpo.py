@@ -20,6 +20,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     args = arguments(cfg, folder)
     model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
     splits = data.load(cfg.dataset)
+    models.check_prompts(model, tokenizer, splits.train["prompt"], args.max_completion_length)
     rewards = build_all(cfg)
     args.reward_weights = [reward.weight for reward in rewards]
     trainer = GRPO(

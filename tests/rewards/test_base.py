@@ -55,7 +55,7 @@ def test_a_failing_reward_fails() -> None:
     def failing(completions: list[str]) -> list[float]:
         raise ConnectionError("no sandbox")
 
-    with pytest.raises(ConnectionError, match="no sandbox"):
+    with pytest.raises(RewardError, match="reward failing failed: ConnectionError: no sandbox"):
         Reward("failing", failing)(["a"])
 
 

@@ -188,7 +188,7 @@ def test_a_comparison_that_takes_too_long_has_no_verdict(slow: str, impatient: V
 
 def test_a_huge_power_costs_less_than_ten_seconds() -> None:
     began = time.monotonic()
-    assert accuracy([r"\boxed{9^{9^{9}}}"], ["12"]) == [None]
+    assert accuracy([r"\boxed{9^{9^{9}}}"], ["12"]) == [0.0]
     assert time.monotonic() - began < 10
 
 
@@ -213,3 +213,28 @@ def test_a_process_that_cannot_start_is_an_error_not_a_verdict(monkeypatch: pyte
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(RewardError, match="does not start"):
         Verifier().equal("x", "x")
+
+
+@pytest.mark.parametrize(
+    ("completion", "gold", "score"),
+    [
+        ("<answer>1753=1763</answer>", "1763", 0.0),  # an equation is two answers
+        ("<answer>$1753$ $1763$</answer>", "1763", 0.0),
+        (r"\boxed{6=5}", "5", 0.0),
+        (r"\boxed{x=1=2=3}", "3", 0.0),
+        ("<answer>896+867</answer>", "1763", 0.0),  # a sum left to the reader
+        ("<answer>10-5</answer>", "5", 0.0),
+        (r"<think>\boxed{6}</think><answer>5</answer>", "6", 0.0),  # thinking is not answering
+        (r"<think>\boxed{6}</think><answer>5</answer>", "5", 1.0),
+        ("<answer>listen</answer>", "silent", 0.0),  # a word is not a product of letters
+        ("<answer>paris</answer>", "Paris", 1.0),
+        ("<answer>9^{9^{9^9}}</answer>", "7", 0.0),  # too slow to compare: wrong, since the gold can be read
+        (r"\boxed{\frac{10}{2}}", "5", 1.0),
+        ("<answer>1/2</answer>", "0.5", 1.0),
+        (r"\boxed{x=5}", "5", 1.0),
+        (r"\boxed{2^{10}}", "1024", 1.0),
+        (r"\boxed{x^2+1}", "1+x^2", 1.0),
+    ],
+)
+def test_an_answer_that_hedges_is_wrong(completion: str, gold: str, score: float) -> None:
+    assert accuracy([completion], [gold]) == [score]
