@@ -56,11 +56,18 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     write_atomic(folder.path / "metrics.jsonl", dumps({"step": 0, "time": seconds, **metrics}) + "\n")
     return {
         **metrics,
+        "notes": [sentence(name, metrics) for name in metrics if "@" in name and f"{name}_low" in metrics],
         "objective": cfg.objective,
         "problems": len(rows),
         "samples": cfg.task.n,
         "eval_seconds": seconds,
     }
+
+
+def sentence(name: str, metrics: dict[str, float]) -> str:
+    """One estimate with its interval, to be read."""
+    low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+    return f"{name.removeprefix('eval/')} {metrics[name]:.1%} (95 % interval {low:.1%} to {high:.1%})"
 
 
 RIGHT = "the gold answer"  # right answers agree with each other, however they are spelt
