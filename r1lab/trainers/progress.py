@@ -6,7 +6,14 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
@@ -20,6 +27,12 @@ SHOWN = {  # metric as logged → word on the screen
     "mean_token_accuracy": "token_accuracy",
 }
 EVERY = 5.0  # seconds between plain lines
+
+
+def live(console: Console, *more: ProgressColumn) -> Bar:
+    """A bar with what is done, the time it took and the time that is left, and any columns after those."""
+    columns = (TextColumn("[bold]{task.description}[/]"), BarColumn(bar_width=24), MofNCompleteColumn())
+    return Bar(*columns, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(), *more, console=console)
 
 
 class Progress(TrainerCallback):
@@ -54,16 +67,7 @@ class Progress(TrainerCallback):
         if self.why:
             self.console.print(self.why, markup=False)
         if self.console.is_terminal:
-            self.bar = Bar(
-                TextColumn("[bold]{task.description}[/]"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("eta"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[numbers]}"),
-                console=self.console,
-            )
+            self.bar = live(self.console, TextColumn("{task.fields[numbers]}"))
             self.bar.add_task(self.label, total=state.max_steps, completed=state.global_step, numbers="")
             self.bar.start()
 
@@ -119,15 +123,7 @@ class Counter:
 
     def __enter__(self) -> Counter:
         if self.console.is_terminal:
-            self.bar = Bar(
-                TextColumn("[bold]{task.description}[/]"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("eta"),
-                TimeRemainingColumn(),
-                console=self.console,
-            )
+            self.bar = live(self.console)
             self.bar.add_task(self.label, total=self.total)
             self.bar.start()
         return self
