@@ -7,6 +7,7 @@
     │   └── ResumeError      a folder that cannot be resumed as asked
     ├── RunError             the run started and failed; exit code 1
     │   ├── RewardError      a reward broke its contract (length, finiteness)
+    │   ├── SandboxError     no program can be run safely here
     │   └── StorageError     the disk is full or the run's folder cannot be written
     └── ReportError          a folder that is not a run or a sweep
 
@@ -77,6 +78,10 @@ class RunError(R1labError):
 
 class RewardError(RunError):
     """A reward returned the wrong number of values, or values that are not finite."""
+
+
+class SandboxError(RunError):
+    """A sandbox that cannot be started or has gone."""
 
 
 class StorageError(RunError):

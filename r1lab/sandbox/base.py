@@ -149,7 +149,12 @@ class Sandbox(Protocol):
     """Runs programs that nobody trusts. Safe to call from several threads at once."""
 
     def run(
-        self, submission: Submission, tests: Sequence[Test], limits: Limits | None = None, *, stop_at_failure: bool = False
+        self,
+        submission: Submission,
+        tests: Sequence[Test],
+        limits: Limits | None = None,
+        *,
+        stop_at_failure: bool = False,
     ) -> list[Outcome]:
         """Compile the submission once and run it on every test.
 

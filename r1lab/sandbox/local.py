@@ -1,0 +1,249 @@
+"""The sandbox of this machine: boxes of bubblewrap, one per core, kept warm.
+
+from r1lab.sandbox.local import LocalSandbox
+LocalSandbox().run(Program("python", "print(int(input()) * 2)"), [Test("2", "4")])
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import logging
+import os
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from r1lab.errors import SandboxError
+from r1lab.sandbox import contest
+from r1lab.sandbox.base import (
+    CodeforcesProgram,
+    IOIProgram,
+    Limits,
+    Outcome,
+    Program,
+    Submission,
+    Test,
+    Verdict,
+    same_lines,
+)
+from r1lab.sandbox.box import PATHS, Box, Execution, Job
+from r1lab.sandbox.jobs import allowed, checked, job_of, outcome_of, text, words_of
+from r1lab.sandbox.languages import find
+
+log = logging.getLogger("r1lab")
+CACHE = 256 << 20  # bytes of compiled programs that are kept
+COMPILER_MEMORY = 2 << 30
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What a job did: the compiler's execution, if there was one, and the program's, if it came to that."""
+
+    compile: Execution | None
+    run: Execution | None
+
+
+class LocalSandbox:
+    """Runs programs in boxes on this machine.
+
+    Args:
+        workers: boxes at once; None: one per core.
+        python: the interpreter for Python programs, a path; None: the system's python3. Point it to an environment's
+            interpreter and its packages can be imported.
+        visible: further paths that programs may read.
+        tree: who holds the memory and processes of a program's tree: "cgroup", "watcher", or "auto" for the first that
+            works; which, is logged.
+        limits: fields of `Limits`, for all tests that do not bring their own.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        python: str | None = None,
+        visible: Sequence[str] = (),
+        tree: str = "auto",
+        limits: Mapping[str, Any] | None = None,
+    ):
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self.python = python
+        self.visible = [Path(path) for path in visible]
+        self.tree = tree
+        self.limits = Limits(**(limits or {}))
+        self.turn = threading.Condition()
+        self.idle: list[Box] = []
+        self.busy = 0
+        self.cache: OrderedDict[bytes, Execution] = OrderedDict()
+        self.said = False
+        atexit.register(self.close)
+
+    def run(
+        self,
+        submission: Submission,
+        tests: Sequence[Test],
+        limits: Limits | None = None,
+        *,
+        stop_at_failure: bool = False,
+    ) -> list[Outcome]:
+        """See `base.Sandbox.run`."""
+        limits = limits or self.limits
+        judge: Callable[[Test], Outcome]
+        if isinstance(submission, IOIProgram):
+            judge = contest.ioi(self, submission, limits)
+        elif isinstance(submission, CodeforcesProgram):
+            judge = contest.codeforces(self, submission, limits)
+        else:
+            judge = self._plain(submission, limits)
+        outcomes: list[Outcome] = []
+        for test in tests:
+            if stop_at_failure and outcomes and not outcomes[-1].passed:
+                outcomes.append(Outcome(Verdict.SKIPPED))
+            else:
+                outcomes.append(judge(test))
+        return outcomes
+
+    def execute(
+        self, language: str, files: Mapping[str, bytes], args: Sequence[str], stdin: bytes, limits: Limits
+    ) -> Executed:
+        """Compile and run one program once: the first file is the program, the others lie beside it.
+
+        Raises:
+            ConfigError: no such language here.
+            ValueError: a file's name leads out of the working folder.
+        """
+        known = find(language)
+        given = dict(files)
+        first = next(iter(given))
+        files = {known.file: given.pop(first), **{checked(name): content for name, content in given.items()}}
+        compiled = self.compile(known.compile, files, known.made, limits) if known.compile else None
+        if compiled and not compiled.well:
+            return Executed(compiled, None)
+        return Executed(compiled, self.once(job_of(known, files, compiled, args, stdin), allowed(known, limits)))
+
+    def compile(self, command: Sequence[str], files: Mapping[str, bytes], made: str, limits: Limits) -> Execution:
+        """Run a compiler in a box; the same files are compiled once.
+
+        Returns:
+            An execution that went well and collected `made`, or one that did not.
+        """
+        key = hashlib.sha256(repr((command, sorted(files.items()), made, limits.compile_seconds)).encode()).digest()
+        with self.turn:
+            if known := self.cache.get(key):
+                self.cache.move_to_end(key)
+                return known
+        room = Limits(
+            seconds=limits.compile_seconds,
+            wall_seconds=2 * limits.compile_seconds,
+            memory=max(COMPILER_MEMORY, limits.memory),
+            processes=256,
+            open_files=1024,
+            file_size=256 << 20,
+        )
+        done = self.once(Job(command, files, collect=[made]), room)
+        if done.well and made not in done.collected:
+            done = replace(done, code=1, stderr=done.stderr + f"the compiler made no {made}".encode())
+        if not done.failure:
+            with self.turn:
+                self.cache[key] = done
+                while sum(_size(item) for item in self.cache.values()) > CACHE and len(self.cache) > 1:
+                    self.cache.popitem(last=False)
+        return done
+
+    def once(self, job: Job, limits: Limits) -> Execution:
+        """Run one job in any box; a box that fails is replaced once, then its failure is the result."""
+        return self.together(1, lambda boxes: boxes[0].run(job, limits))
+
+    def together(self, count: int, work: Callable[[list[Box]], Execution]) -> Execution:
+        """Do what needs several boxes at once."""
+        failure = ""
+        for _ in range(2):
+            try:
+                with self._boxes(count) as boxes:
+                    done = work(boxes)
+            except SandboxError as error:
+                failure = str(error)
+                continue
+            if not done.failure:
+                return done
+            failure = done.failure
+        return Execution(failure=failure)
+
+    def close(self) -> None:
+        """End all boxes; new ones are made when they are needed."""
+        with self.turn:
+            idle, self.idle = self.idle, []
+        for box in idle:
+            box.close()
+
+    def _plain(self, program: Program, limits: Limits) -> Callable[[Test], Outcome]:
+        language = find(program.language)
+        files = {language.file: text(program.source)}
+        files |= {checked(name): text(content) for name, content in program.files.items()}
+        compiled = self.compile(language.compile, files, language.made, limits) if language.compile else None
+        if compiled and not compiled.well:
+            refused = outcome_of(compiled) if compiled.failure else Outcome(Verdict.REFUSED, detail=words_of(compiled))
+            return lambda test: refused
+        room = allowed(language, limits)
+
+        def judge(test: Test) -> Outcome:
+            done = self.once(job_of(language, files, compiled, program.args, text(test.input)), room)
+            if not done.well:
+                return outcome_of(done)
+            output = done.stdout.decode(errors="replace")
+            passed = test.output is None or same_lines(output, test.output)
+            return outcome_of(done, Verdict.PASSED if passed else Verdict.WRONG, float(passed))
+
+        return judge
+
+    @contextmanager
+    def _boxes(self, count: int) -> Iterator[list[Box]]:
+        """`count` boxes for this thread alone; those that fail are not given back."""
+        with self.turn:
+            self.turn.wait_for(lambda: self.busy == 0 or self.busy + count <= self.workers)
+            self.busy += count
+            taken = [self.idle.pop() for _ in range(min(count, len(self.idle)))]
+        try:
+            with ExitStack() as stack:
+                for box in taken:
+                    stack.callback(box.close)
+                while len(taken) < count:
+                    taken.append(self._new())
+                    stack.callback(taken[-1].close)
+                yield taken
+                stack.pop_all()
+            with self.turn:
+                self.idle += taken
+        finally:
+            with self.turn:
+                self.busy -= count
+                self.turn.notify_all()
+
+    def _new(self) -> Box:
+        box = Box(interpreter(self.python), self.visible, self.tree)
+        if not self.said:
+            self.said = True
+            holder = "a cgroup" if box.group else "a watcher, which looks every few milliseconds and kills"
+            log.info("sandbox: memory and processes of a program's tree are held by %s", holder)
+        return box
+
+
+def interpreter(path: str | None) -> Path:
+    """The interpreter for Python programs.
+
+    Raises:
+        SandboxError: there is none.
+    """
+    found = path or shutil.which("python3", path=PATHS)
+    if not found or not Path(found).exists():
+        raise SandboxError(f"sandbox.python: there is no {path or 'python3 in ' + PATHS}")
+    return Path(found)
+
+
+def _size(done: Execution) -> int:
+    return sum(map(len, done.collected.values())) + len(done.stderr) + len(done.stdout)
