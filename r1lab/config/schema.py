@@ -112,6 +112,7 @@ class Run:
     dataset: Dataset = field(default_factory=Dataset)
     reward: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] | None = None
+    sandbox: dict[str, Any] = field(default_factory=dict)
     engine: Engine = field(default_factory=Engine)
     accelerator: Accelerator = field(default_factory=Accelerator)
     eval: Eval = field(default_factory=Eval)

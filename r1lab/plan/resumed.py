@@ -76,6 +76,9 @@ def _choose(old: DictConfig, new: DictConfig, override: Override, run_dir: Path)
     if group in PLACE:
         composed = compose_choices([f"{group}={choice}"])
         new[group] = OmegaConf.to_container(composed[group], resolve=True)
+        for reward in (new.get("reward") or {}).values():
+            if group in reward:  # its copy
+                reward[group] = new[group]
         return []
     was, same = _chosen(old, group, choice)
     if same:

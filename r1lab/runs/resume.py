@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from r1lab.errors import Finding
 
-PLACE = ("accelerator", "debug", "dry_run", "resume", "outputs")  # where and how it runs, not what it computes
+PLACE = ("accelerator", "sandbox", "debug", "dry_run", "resume", "outputs")  # where and how it runs, not what it computes
 LONGER = ("trainer.max_steps", "trainer.num_train_epochs")
 FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # derived from the device
 MOST_SHOWN = 8
@@ -29,8 +29,14 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
     """Dotted keys whose values differ between two resolved configs, with both values."""
     before, after = (flatten(OmegaConf.to_container(cfg, resolve=True)) for cfg in (old, new))
-    keys = [key for key in {**before, **after} if key.split(".")[0] not in PLACE and key not in FOLLOWS_PLACE]
+    keys = [key for key in {**before, **after} if not _of_place(key)]
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
+def _of_place(key: str) -> bool:
+    """Whether a key says where a run runs: by itself, or as a reward's copy of the sandbox."""
+    parts = key.split(".")
+    return parts[0] in PLACE or key in FOLLOWS_PLACE or (parts[0] == "reward" and "sandbox" in parts[2:3])
 
 
 def check_resume(old: DictConfig, new: DictConfig, folder: str, where: Callable[[str], str] = str) -> list[Finding]:

@@ -114,6 +114,8 @@ class Box:
     """
 
     def __init__(self, python: Path, visible: Sequence[Path] = (), tree: str = "auto"):
+        if shutil.which("bwrap") is None:
+            raise SandboxError(f"bubblewrap is not installed: {INSTALL}")
         self.number = next(numbers)
         self.root = os.geteuid() == 0
         self.user = FIRST_USER + os.getpid() % 1000 * 40 + self.number % 40 if self.root else USER
@@ -326,10 +328,14 @@ def _message(job: Job, limits: Limits, box: Box) -> bytes:
 
 def _container(root: bool, python: Path, visible: Sequence[Path], account: int, tell: int) -> list[str]:
     """bubblewrap's command line."""
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        raise SandboxError(f"bubblewrap is not installed: {INSTALL}")
-    words = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    words = [
+        str(shutil.which("bwrap")),
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+    ]
     words += ["--as-pid-1", "--new-session", "--hostname", "sandbox", "--clearenv", "--cap-add", "ALL"]
     if not root:
         words += ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]

@@ -1,0 +1,110 @@
+"""Programs, judged by running them on tests in a sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from r1lab.rewards.base import Failure, Mark
+from r1lab.sandbox import Sandbox, shared
+from r1lab.sandbox.base import Outcome, Program, Test, Verdict
+
+STDIN = "stdin_stdout"  # the one kind of test that data sets of this kind have
+ENOUGH = 0.99  # more than this share of tests passed makes a program right
+FENCE = "```"
+T = TypeVar("T")
+Case = tuple[str, str | None, tuple[Test, ...]]
+
+
+def code(
+    completions: list[str],
+    verification_info: list[Mapping[str, Any] | str | None],
+    *,
+    sandbox: Mapping[str, Any],
+    num_parallel: int = 2,
+) -> list[Mark]:
+    """The share of test cases that the program in a completion passes; None where a row has no test to run.
+
+    The program is the last fenced block of the row's language. No such block: 0. A test is passed where the output
+    agrees with the expected one line by line, outer white space aside; a test that crashes or takes too long is not,
+    and the others count all the same.
+
+    Args:
+        completions: (B,) texts.
+        verification_info: (B,) `{language, test_cases: [{input, output, type}]}`, or that as JSON.
+        sandbox: the config of the sandbox; its limits hold for each test (5 s of processor time).
+        num_parallel: programs judged at once.
+    """
+    return _judged(completions, verification_info, sandbox, num_parallel, stop=False)
+
+
+def binary_code(
+    completions: list[str],
+    verification_info: list[Mapping[str, Any] | str | None],
+    *,
+    sandbox: Mapping[str, Any],
+    num_parallel: int = 2,
+) -> list[Mark]:
+    """1 where more than 99 % of the test cases are passed, else 0; otherwise as `code`, but it stops at a failure."""
+    marks = _judged(completions, verification_info, sandbox, num_parallel, stop=True)
+    return [float(mark > ENOUGH) if isinstance(mark, float) else mark for mark in marks]
+
+
+def last_block(text: str, language: str) -> str | None:
+    """The content of the last fenced block of a language (```python … ```); None where there is none, or it is open."""
+    found = re.findall(rf"{FENCE}{re.escape(language)}[ \t]*\r?\n(.*?){FENCE}", text, re.DOTALL)
+    return found[-1] if found else None
+
+
+def _judged(
+    completions: Sequence[str], infos: Sequence[Any], sandbox: Mapping[str, Any], parallel: int, *, stop: bool
+) -> list[Mark]:
+    runner = shared(sandbox)
+    cases = [_case(text, info) for text, info in zip(completions, infos, strict=True)]
+    distinct = list(dict.fromkeys(cases))
+    marks = dict(zip(distinct, spread(lambda case: _share(runner, case, stop), distinct, parallel), strict=True))
+    return [marks[case] for case in cases]
+
+
+def _case(text: str, info: Any) -> Case:
+    """The row's language, the program in a completion, and the tests: none where the row cannot be verified."""
+    if isinstance(info, str):
+        try:
+            info = json.loads(info)
+        except json.JSONDecodeError:
+            info = None
+    listed = info.get("test_cases") or [] if isinstance(info, Mapping) else []
+    if not all(isinstance(case, Mapping) and case.get("type", STDIN) == STDIN for case in listed):
+        listed = []
+    tests = tuple(Test(str(case.get("input") or ""), str(case.get("output") or "")) for case in listed)
+    language = str(info.get("language") or "python") if isinstance(info, Mapping) else "python"
+    source = last_block(text, language)
+    return language, source if source and source.strip() else None, tests
+
+
+def _share(runner: Sandbox, case: Case, stop: bool) -> Mark:
+    language, source, tests = case
+    if not tests:
+        return None
+    if source is None:
+        return 0.0
+    one_is_enough = stop and (len(tests) - 1) / len(tests) <= ENOUGH
+    outcomes = runner.run(Program(language, source), tests, stop_at_failure=one_is_enough)
+    return failed(outcomes) or sum(outcome.passed for outcome in outcomes) / len(tests)
+
+
+def failed(outcomes: Iterable[Outcome]) -> Failure | None:
+    """The failure of the sandbox among outcomes, if there is one."""
+    for outcome in outcomes:
+        if outcome.verdict is Verdict.INFRASTRUCTURE:
+            return Failure(outcome.detail.split("\n")[0] or "the sandbox failed")
+    return None
+
+
+def spread(judge: Callable[[T], Mark], cases: Sequence[T], parallel: int) -> list[Mark]:
+    """The marks of cases, judged in threads, in their order."""
+    with ThreadPoolExecutor(max(1, parallel)) as threads:
+        return list(threads.map(judge, cases))

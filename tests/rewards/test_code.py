@@ -1,0 +1,116 @@
+"""code and binary_code, against programs whose share of passed tests is counted by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from r1lab.rewards import Failure, load
+from r1lab.rewards.code import code, last_block
+from r1lab.sandbox import shared
+
+pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+
+LOCAL = {"_target_": "r1lab.sandbox.local.LocalSandbox", "limits": {"seconds": 1.0, "wall_seconds": 3.0}}
+DOUBLE = [{"input": str(n), "output": str(2 * n), "type": "stdin_stdout"} for n in (1, 2, 3, 4)]
+
+
+def fenced(source: str, language: str = "python") -> str:
+    return f"<think>\nsome thought\n</think>\n<answer>\n```{language}\n{source}\n```\n</answer>"
+
+
+def info(cases=DOUBLE, language="python"):
+    return {"language": language, "test_cases": cases}
+
+
+@pytest.mark.parametrize(
+    ("source", "share"),
+    [
+        ("print(2 * int(input()))", 1.0),
+        ("print(2 * int(input()), end='')", 1.0),
+        ("print(2 * int(input()), '\\n\\n')", 1.0),  # outer white space of lines and of the whole
+        ("n = int(input())\nprint(2 * n if n % 2 else n)", 0.5),
+        ("n = int(input())\nassert n < 4\nprint(2 * n)", 0.75),  # one crash costs one test
+        ("n = int(input())\nwhile n == 2: pass\nprint(2 * n)", 0.75),  # so does one time-out
+        ("print(2 * int(input()))\nprint('more')", 0.0),  # extra lines
+        ("pass", 0.0),
+        ("print(2 * int(input())", 0.0),  # does not parse
+        ("", 0.0),
+    ],
+)
+def test_share_of_tests_passed(source, share):
+    assert code([fenced(source)], [info()], sandbox=LOCAL) == [share]
+
+
+def test_a_prefix_of_the_expected_output_is_wrong():
+    cases = [{"input": "", "output": "1\n2\n3", "type": "stdin_stdout"}]
+    texts = [
+        fenced("print(1)"),
+        fenced("print(1)\nprint(2)\nprint(3)"),
+        fenced("print(1)\nprint(2)\nprint(3)\nprint(4)"),
+    ]
+    assert code(texts, [info(cases)] * 3, sandbox=LOCAL) == [0.0, 1.0, 0.0]
+
+
+def test_binary_needs_more_than_99_percent():
+    many = [{"input": str(n), "output": str(2 * n), "type": "stdin_stdout"} for n in range(101)]
+    binary = load("binary_code", num_parallel=2)
+    one_wrong = "n = int(input())\nprint(2 * n if n else 7)"
+    right = "print(2 * int(input()))"
+    texts = [fenced(one_wrong), fenced(right), fenced(one_wrong)]
+    assert binary(texts, verification_info=[info(many), info(many), info(many[:100])]) == [1.0, 1.0, 0.0]
+
+
+def test_language_of_the_row():
+    cpp = "#include <iostream>\nint main() { int n; std::cin >> n; std::cout << 2 * n; }"
+    js = "console.log(2 * Number(require('fs').readFileSync(0, 'utf8')))"
+    texts = [fenced(cpp, "cpp"), fenced(js, "javascript"), fenced("print(2 * int(input()))", "cpp"), fenced(cpp)]
+    infos = [info(language="cpp"), info(language="javascript"), info(language="cpp"), info(language="cpp")]
+    assert code(texts, infos, sandbox=LOCAL) == [1.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "row", [None, "", "no json", "[1]", {}, {"language": "python"}, info([]), info([{"input": "1", "type": "call"}])]
+)
+def test_rows_without_a_test_are_skipped(row):
+    assert code([fenced("print(1)")], [row], sandbox=LOCAL) == [None]
+
+
+def test_columns_as_json():
+    assert code([fenced("print(2 * int(input()))")], [json.dumps(info())], sandbox=LOCAL) == [1.0]
+
+
+def test_a_sandbox_that_fails_is_no_wrong_answer(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    broken = {**LOCAL, "workers": 1, "tree": "watcher"}
+    try:
+        (mark,) = code([fenced("print(2 * int(input()))")], [info()], sandbox=broken)
+    finally:
+        shared(broken).close()
+    assert isinstance(mark, Failure)
+    assert "bubblewrap is not installed" in mark.reason
+
+
+def test_by_hand_through_load():
+    reward = load("code")
+    right, wrong = fenced("print(2 * int(input()))"), fenced("print(3)")
+    assert reward([right, wrong, right], verification_info=[info()] * 3) == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "block"),
+    [
+        ("```python\na\n```", "python", "a\n"),
+        ("```python\na\n``` then ```python\nb\n```", "python", "b\n"),
+        ("```py\na\n```", "python", None),
+        ("```python\na", "python", None),
+        ("```python \r\na\n```", "python", "a\n"),
+        ("```c++\na\n```", "c++", "a\n"),
+        ("```\na\n```", "python", None),
+        ("", "python", None),
+    ],
+)
+def test_last_block(text, language, block):
+    assert last_block(text, language) == block
