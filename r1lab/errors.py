@@ -6,7 +6,7 @@
     │   ├── DataError        a dataset file or column that is missing, empty or broken
     │   └── ResumeError      a folder that cannot be resumed as asked
     ├── RunError             the run started and failed; exit code 1
-    │   ├── RewardError      a reward broke its contract (length, finiteness)
+    │   ├── RewardError      a reward broke its contract, or its machinery failed
     │   ├── SandboxError     no program can be run safely here
     │   └── StorageError     the disk is full or the run's folder cannot be written
     └── ReportError          a folder that is not a run or a sweep
@@ -77,7 +77,7 @@ class RunError(R1labError):
 
 
 class RewardError(RunError):
-    """A reward returned the wrong number of values, or values that are not finite."""
+    """A reward returned the wrong number of values, values that are not finite, or too many failures."""
 
 
 class SandboxError(RunError):

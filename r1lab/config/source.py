@@ -32,13 +32,15 @@ KINDS = {
 class Parameter:
     """One field of a class or parameter of a function.
 
-    `annotation` is source text, "" where none was written. `keyword` marks parameters that come after `*`.
+    `annotation` is source text, "" where none was written. `keyword` marks parameters that come after `*`. `optional`
+    marks those whose default is None.
     """
 
     name: str
     annotation: str
     required: bool
     keyword: bool = False
+    optional: bool = False
 
 
 def locate(module: str) -> Path | None:
@@ -110,7 +112,8 @@ def exists(target: str) -> bool:
 def parameters(target: str) -> dict[str, Parameter] | None:
     """Parameters of a function, or fields of a dataclass with those of its bases, by name; None if not found.
 
-    A function's `**columns` catch-all is left out; positional and keyword-only parameters are both kept.
+    A function's `**columns` catch-all is left out; positional and keyword-only parameters are both kept. A class with
+    an `__init__` of its own has the parameters of that.
     """
     found = _find(target)
     if found is None:
@@ -118,6 +121,8 @@ def parameters(target: str) -> dict[str, Parameter] | None:
     module, node = found
     if isinstance(node, ast.FunctionDef):
         return _signature(node)
+    if made := _method(node, "__init__"):
+        return made
     fields: dict[str, Parameter] = {}
     tree = _tree(module)
     for base in node.bases:
@@ -134,16 +139,40 @@ def parameters(target: str) -> dict[str, Parameter] | None:
     return fields
 
 
+def _method(node: ast.ClassDef, name: str) -> dict[str, Parameter] | None:
+    """The parameters of a method without the first; None where the class does not define it."""
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == name:
+            return dict(list(_signature(item).items())[1:])
+    return None
+
+
+def columns_and_settings(target: str) -> tuple[dict[str, Parameter], dict[str, Parameter]] | None:
+    """What the dataset feeds of a reward, and what the config sets; None if it is not found.
+
+    Of a function, positional parameters without a default are columns, those with the default None columns that may be
+    missing, and the rest are settings. Of a class, the columns are those of `__call__`, all of `__init__` are settings.
+    """
+    found = _find(target)
+    if found is None:
+        return None
+    declared = parameters(target) or {}
+    called = _method(found[1], "__call__") or {} if isinstance(found[1], ast.ClassDef) else declared
+    fed = {name: item for name, item in called.items() if not item.keyword and (item.required or item.optional)}
+    if isinstance(found[1], ast.ClassDef):
+        return fed, declared
+    return fed, {name: item for name, item in declared.items() if name not in fed}
+
+
 def _signature(node: ast.FunctionDef) -> dict[str, Parameter]:
     positional = node.args.posonlyargs + node.args.args
-    first_default = len(positional) - len(node.args.defaults)
+    defaults = [None] * (len(positional) - len(node.args.defaults)) + node.args.defaults
+    pairs = [*zip(positional, defaults, strict=True), *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
     result = {}
-    for index, arg in enumerate(positional):
+    for arg, default in pairs:
         annotation = ast.unparse(arg.annotation) if arg.annotation else ""
-        result[arg.arg] = Parameter(arg.arg, annotation, index < first_default)
-    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        annotation = ast.unparse(arg.annotation) if arg.annotation else ""
-        result[arg.arg] = Parameter(arg.arg, annotation, default is None, keyword=True)
+        optional = isinstance(default, ast.Constant) and default.value is None
+        result[arg.arg] = Parameter(arg.arg, annotation, default is None, arg in node.args.kwonlyargs, optional)
     return result
 
 

@@ -13,7 +13,7 @@ from r1lab.config.source import parameters
 from r1lab.data.splits import Splits
 from r1lab.errors import DataError
 
-TAKEN = {"completions", "prompts"}  # what rewards get beside the dataset's columns
+TAKEN = {"completions", "completion_ids", "prompts"}  # what rewards get beside the dataset's columns
 
 
 def load(cfg: DictConfig) -> Splits:

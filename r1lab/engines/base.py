@@ -29,11 +29,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """One completion: its text without special tokens, its tokens including the end, "stop" or "length"."""
+    """One completion: its text without special tokens, its tokens including the end, "stop" or "length".
+
+    `ids` are those tokens, where the engine knows them.
+    """
 
     text: str
     tokens: int
     finish: str
+    ids: tuple[int, ...] | None = None
 
 
 class Engine(Protocol):

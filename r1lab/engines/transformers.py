@@ -76,7 +76,7 @@ class TransformersEngine:
             rows = self._library_rows(inputs, sampling, ends, generator)
         decoded = self.tokenizer.batch_decode(rows, skip_special_tokens=True)
         completions = [
-            Completion(text, len(row), "stop" if row and row[-1] in ends else "length")
+            Completion(text, len(row), "stop" if row and row[-1] in ends else "length", tuple(row))
             for text, row in zip(decoded, rows, strict=True)
         ]
         return [completions[i : i + sampling.n] for i in range(0, len(completions), sampling.n)]

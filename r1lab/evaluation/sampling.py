@@ -11,7 +11,7 @@ from datasets import Dataset
 from r1lab.data.loading import last_user_text
 from r1lab.engines.base import Completion, Engine, OnProgress, Sampling
 from r1lab.evaluation.metrics import Estimate, estimate
-from r1lab.rewards.base import Reward
+from r1lab.rewards.base import Failure, Reward, scores_of
 
 Diagnose = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
 FULL_MARKS = 1.0
@@ -24,12 +24,14 @@ class Sampled:
     Attributes:
         rows: the problems.
         completions: (problems, n).
-        scores: reward name → (problems, n); None where a reward skipped.
+        scores: reward name → (problems, n); None where a reward skipped or failed.
+        failures: reward name → completions of which a reward's infrastructure failed.
     """
 
     rows: Dataset
     completions: list[list[Completion]]
     scores: dict[str, list[list[float | None]]] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
 
     def mean(self, name: str) -> Estimate | None:
         """A reward's mean over problems with its interval; None where it scored nothing or is not a share."""
@@ -45,9 +47,13 @@ class Sampled:
         ]
 
     def skipped(self, name: str) -> float:
-        """Share of completions that a reward skipped."""
+        """Share of completions that a reward skipped as not verifiable."""
         flat = [score for row in self.scores[name] for score in row]
-        return sum(score is None for score in flat) / max(1, len(flat))
+        return (sum(score is None for score in flat) - self.failures.get(name, 0)) / max(1, len(flat))
+
+    def failed(self, name: str) -> float:
+        """Share of completions that a reward could not judge because its infrastructure failed."""
+        return self.failures.get(name, 0) / max(1, sum(map(len, self.scores[name])))
 
     def records(self, step: int) -> list[dict[str, Any]]:
         """One record per completion, as `completions/*.jsonl` holds them."""
@@ -81,23 +87,34 @@ def sample_and_score(
 ) -> Sampled:
     """Sample each row's prompt and let every reward score the completions.
 
+    Rewards get what a trainer gives them: the columns, `prompts`, and `completion_ids` where the engine knows them.
+
     Args:
         rows: with `prompt` and the columns that the rewards read.
+
+    Raises:
+        RewardError: a reward broke its contract, or too much of its machinery failed.
     """
     completions = engine.generate(rows["prompt"], sampling, on_progress)
     sampled = Sampled(rows, completions)
     n = sampling.n
     columns = {name: [value for value in rows[name] for _ in range(n)] for name in rows.column_names}
-    texts = [completion.text for row in completions for completion in row]
-    prompts = columns.pop("prompt")
+    every = [completion for row in completions for completion in row]
+    texts = [completion.text for completion in every]
+    columns["prompts"] = columns.pop("prompt")
+    if all(completion.ids is not None for completion in every):
+        columns["completion_ids"] = [list(completion.ids or ()) for completion in every]
     for reward in rewards:
-        flat = reward(texts, prompts=prompts, **columns)
+        marks = reward.judge(texts, **columns)
+        reward.refuse_failures(marks)
+        flat = scores_of(marks)
         sampled.scores[reward.__name__] = [flat[i * n : (i + 1) * n] for i in range(len(rows))]
+        sampled.failures[reward.__name__] = sum(isinstance(mark, Failure) for mark in marks)
     return sampled
 
 
 def summary(sampled: Sampled, diagnose: Diagnose | None = None, prefix: str = "eval") -> dict[str, float]:
-    """Metrics of a sampling: each reward's mean with its interval, length, truncation, skips, and the diagnosis."""
+    """Metrics of a sampling: each reward's mean with its interval, length, truncation, skips, failures, diagnosis."""
     metrics: dict[str, float] = {}
     for name, scores in sampled.scores.items():
         estimated = sampled.mean(name)
@@ -107,6 +124,8 @@ def summary(sampled: Sampled, diagnose: Diagnose | None = None, prefix: str = "e
             metrics[f"{prefix}/{name}"] = plain
         if skipped := sampled.skipped(name):
             metrics[f"{prefix}/skipped/{name}"] = skipped
+        if failed := sampled.failed(name):
+            metrics[f"{prefix}/infrastructure_failures/{name}"] = failed
     flat = [completion for row in sampled.completions for completion in row]
     metrics[f"{prefix}/length"] = sum(item.tokens for item in flat) / max(1, len(flat))
     metrics[f"{prefix}/truncated"] = sum(item.finish == "length" for item in flat) / max(1, len(flat))

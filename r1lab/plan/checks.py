@@ -22,6 +22,7 @@ from r1lab.plan.model import check_model, parameters_of
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
+from r1lab.plan.rewards import check_inner
 from r1lab.wording import nearest, plural
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
@@ -89,6 +90,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     if resolved.task.get("folder") is False:
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
+    findings += check_inner(resolved, where)
     findings += check_data(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)

@@ -9,13 +9,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.config.source import parameters
 from r1lab.errors import Finding
-from r1lab.plan.fields import Where, is_column
+from r1lab.plan.fields import Where
+from r1lab.plan.rewards import needed_columns
 from r1lab.wording import display, nearest, plural, some
 
 FORMATS = (".json", ".jsonl", ".csv", ".parquet")
-GIVEN = ("completions", "prompts")  # what trainers give besides the columns
 MOST_BROKEN = 5
 
 
@@ -50,7 +49,7 @@ def check_columns(cfg: DictConfig, rows: str, columns: list[str], where: Where) 
         where: where a key was said.
     """
     findings = []
-    needed = {name: columns_of(str(reward._target_)) for name, reward in (cfg.get("reward") or {}).items()}
+    needed = needed_columns(cfg)
     roles = ["prompt"]
     if cfg.task.name == "sft":
         roles = ["messages"] if cfg.dataset.get("messages") else ["prompt", "answer"]
@@ -68,16 +67,11 @@ def check_columns(cfg: DictConfig, rows: str, columns: list[str], where: Where) 
             findings.append(Finding(what, where(f"dataset.{role}"), f"dataset.{role}={close}" if close else "", fix))
     for name, names in needed.items():
         for column in names:
-            if column not in {*columns, *GIVEN, "solution"}:
+            if column not in {*columns, "solution"}:
                 what = f"reward {name} reads column {column!r}, which {rows} lacks"
                 fix = f"rename one of its columns: {some(columns)}"
                 findings.append(Finding(what, where(f"reward.{name}"), nearest(column, columns), fix))
     return findings
-
-
-def columns_of(target: str) -> list[str]:
-    """The columns that a reward function reads."""
-    return [name for name, item in (parameters(target) or {}).items() if is_column(item)]
 
 
 def inspect_file(path: Path, place: str) -> tuple[list[str], list[Finding]]:

@@ -9,7 +9,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from r1lab.config.source import Parameter, accepts, class_members, defined_in, exists, in_words, locate, parameters
+from r1lab.config.source import (
+    Parameter,
+    accepts,
+    class_members,
+    columns_and_settings,
+    defined_in,
+    exists,
+    in_words,
+    locate,
+    parameters,
+)
 from r1lab.errors import Finding
 from r1lab.wording import nearest, some
 
@@ -61,14 +71,8 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
         for name in map(str, rewards):
-            declared = declared_by(cfg, f"reward.{name}")
-            if declared is not None:
-                keywords = {key: value for key, value in declared.items() if not is_column(value)}
-                schema[f"reward.{name}"] = {
-                    **keywords,
-                    "_target_": Parameter("_target_", "str", True),
-                    "weight": Parameter("weight", "float", False),
-                }
+            if declared_by(cfg, f"reward.{name}") is not None:
+                schema[f"reward.{name}"] = known_of_reward(target_of(cfg, f"reward.{name}"))
     if (fields := declared_by(cfg, "trainer")) and not check_trainer(cfg, str):
         schema["trainer"] = {**fields, "_target_": Parameter("_target_", "str", True)}
     return schema
@@ -86,9 +90,15 @@ def target_of(cfg: DictConfig, container: str) -> str:
     return str(node.get("_target_") or "") if isinstance(node, DictConfig) else ""
 
 
-def is_column(parameter: Parameter) -> bool:
-    """Whether the dataset feeds a reward's parameter: columns are the positional parameters without a default."""
-    return parameter.required and not parameter.keyword
+def known_of_reward(target: str) -> dict[str, Parameter]:
+    """The keys that one entry of `reward` may have: the reward's own and those of every reward."""
+    _, settings = columns_and_settings(target) or ({}, {})
+    return {
+        **settings,
+        "_target_": Parameter("_target_", "str", True),
+        "weight": Parameter("weight", "float", False),
+        "max_failures": Parameter("max_failures", "float", False),
+    }
 
 
 def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
@@ -237,10 +247,11 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
         return [finding]
     deeper = parts[len(container.split(".")) + 1 if container else 1 :]
     if deeper:
-        parent = OmegaConf.select(cfg, ".".join(parts[:-1]))
-        if isinstance(parent, DictConfig) and parts[-1] not in parent and container != "trainer":
-            siblings = {str(item): Parameter(str(item), "", False) for item in parent}
-            return [unknown(key, parts[-1], siblings, place, cfg)]
+        for depth in range(len(parts) - len(deeper), len(parts)):
+            parent = OmegaConf.select(cfg, ".".join(parts[:depth]))
+            if isinstance(parent, DictConfig) and parts[depth] not in parent and container != "trainer":
+                siblings = {str(item): Parameter(str(item), "", False) for item in parent}
+                return [unknown(".".join(parts[: depth + 1]), parts[depth], siblings, place, cfg)]
         return _like(cfg, key, values, place)
     if not known[name].annotation:
         return _like(cfg, key, values, place)

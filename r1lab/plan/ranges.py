@@ -41,7 +41,13 @@ RANGES: dict[str, tuple[float, float]] = {
     "model.build.carries": SHARE,
     "model.build.forget": SHARE,
     "model.build.slip": SHARE,
+    "reward.accuracy.workers": COUNT,
     "reward.coin_flip.p": SHARE,
+    "reward.cosine.max_len": COUNT,
+    "reward.repetition_penalty.n_grams": COUNT,
+    "reward.repetition_penalty.max_penalty": (-math.inf, 0),
+    "reward.soft_overlong_punishment.max_completion_len": COUNT,
+    "reward.soft_overlong_punishment.soft_punish_cache": NOT_NEGATIVE,
     "trainer.learning_rate": (0, 1e3),
     "trainer.max_completion_length": COUNT,
     "trainer.temperature": POSITIVE,
@@ -68,13 +74,17 @@ def check_ranges(cfg: DictConfig, where: Where) -> list[Finding]:
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, int | float) or (low <= value <= high and math.isfinite(value)):
             continue
-        least = "above 0" if low == POSITIVE[0] else f"{low} or more"
-        fix = f"{least}, at most {high}" if high < math.inf else least
+        least = "above 0" if low == POSITIVE[0] else f"{low} or more" if low > -math.inf else ""
+        most = f"at most {high}" if high < math.inf else ""
+        fix = ", ".join(filter(None, (least, most)))
         findings.append(Finding(f"{key}={value} is out of range", where(key), fix=fix))
     for name, reward in (cfg.get("reward") or {}).items():
         if not math.isfinite(reward.get("weight", 1.0)):
             what = f"reward.{name}.weight={reward.weight} is no number to multiply with"
             findings.append(Finding(what, where(f"reward.{name}.weight")))
+        if not 0 <= (share := reward.get("max_failures", 0.5)) <= 1:
+            what = f"reward.{name}.max_failures={share} is out of range"
+            findings.append(Finding(what, where(f"reward.{name}.max_failures"), fix="0 or more, at most 1"))
     steps = (cfg.get("trainer") or {}).get("max_steps", -1)
     if steps == 0 or steps < -1:
         what = f"trainer.max_steps={steps} would train for whole epochs"

@@ -3,104 +3,129 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from collections.abc import Sequence
 
-from r1lab.rewards.verifier import Verifier
+from r1lab.rewards.answers import LONGEST, final_answer, gold_answer, is_sentence
+from r1lab.rewards.base import Failure, Mark
+from r1lab.rewards.notation import (
+    LETTER,
+    equal_numbers,
+    kind_of,
+    plain_number,
+    sides_of,
+    split_percent,
+    tidy,
+    unit_of,
+)
+from r1lab.rewards.pool import Question, Verdict, pool
 
-OPEN, CLOSE = "<answer>", "</answer>"
-BRACE = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)  # `\{` is a brace to print, not one that groups
-PLAIN = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?")
 WORDS = re.compile(r"[^\W\d_]{3,}([ '.-]+[^\W\d_]+)*")  # an answer in words; shorter ones may be products of variables
-NAMED = re.compile(r"\s*\$?\s*\\?[A-Za-z]\w{0,10}(\(\w\))?\s*=(?!=)")  # `x = `, before the value
 UNFINISHED = re.compile(r"[\d)}]\s*([+*×·-]|\\times|\\cdot)\s*[\d({]")  # an operation between numbers, not carried out
-THOUGHT = "</think>"
-LONGEST = 2000  # characters of an answer that are worth reading
-
-verifier = Verifier()
-
-
-def final_answer(text: str) -> str | None:
-    """The final answer of a completion: the last `\\boxed{…}`, else the last `<answer>` block; None without either.
-
-    What stands inside `<think>` is not an answer. Text outside box and block is never searched for numbers, so that an
-    answer cannot be guessed.
-    """
-    said = text.rpartition(THOUGHT)[2]
-    boxed = last_boxed(said)
-    return boxed if boxed is not None else last_block(said)
+POWER_OF_TEN = re.compile(r"[+-]?[\d.]+\s*\\times\s*10\s*\^\s*(\d|\{-?\d+\})")
+SOMETHING = re.compile(r"\w|\\[A-Za-z]|∞|[½-⅞]")  # punctuation alone is no gold answer
+LIST = re.compile(r"[,;]|\\cup|\\pm|\b(and|or)\b")
 
 
-def last_boxed(text: str) -> str | None:
-    """The content of the last whole `\\boxed{…}`, its braces balanced."""
-    opened: list[int | None] = []  # of each brace that is open: where a box's content begins, None for other braces
-    last, content = -1, None
-    for brace in BRACE.finditer(text):
-        if brace[0] == "}":
-            start = opened.pop() if opened else None
-            if start is not None and start > last:
-                last, content = start, text[start : brace.start()].strip()
-        elif brace[0][-1] == "{" and brace[0] != "\\{":
-            opened.append(brace.end() if len(brace[0]) > 1 else None)
-    return content
-
-
-def last_block(text: str) -> str | None:
-    """The content of the last `<answer>` block."""
-    start = text.rfind(OPEN, 0, max(0, text.rfind(CLOSE)))
-    return text[start + len(OPEN) : text.find(CLOSE, start)].strip() if start >= 0 else None
-
-
-def plain_number(text: str) -> Fraction | None:
-    """The value of a plain decimal number ("1,234.50"), exact; None for anything else."""
-    stripped = text.strip().strip("$").strip()
-    return Fraction(stripped.replace(",", "")) if len(stripped) < 400 and PLAIN.fullmatch(stripped) else None
-
-
-def equal(answer: str | None, solution: str) -> bool | None:
-    """Whether an answer equals the gold one; None where the gold one cannot be read or comparing takes too long."""
-    if len(solution) > LONGEST:
-        return None
-    gold = plain_number(solution)
-    if gold is not None and (answer is None or plain_number(answer) is not None):
-        return answer is not None and plain_number(answer) == gold
-    if WORDS.fullmatch(solution.strip()):  # math-verify would read a word as a product of letters, in any order
-        return answer is not None and folded(answer) == folded(solution)
-    if answer is None or len(answer) > LONGEST or hedged(answer, solution, gold):
-        return False if gold is not None else verifier.equal(None, solution)
-    verdict = verifier.equal(answer, solution)
-    if verdict is None:  # where the gold answer can be read, an answer that takes too long is a wrong one
-        return False if gold is not None else verifier.equal(None, solution)
-    return verdict
-
-
-def folded(text: str) -> str:
-    """Text without case, and with its white space made even."""
-    return " ".join(text.casefold().split())
-
-
-def hedged(answer: str, solution: str, gold: Fraction | None) -> bool:
-    """Whether an answer says more than one thing: several `$…$`, an equation, or a sum left for the reader to do."""
-    if answer.count("$") > 2:
-        return True
-    if "=" not in solution:
-        value = NAMED.sub("", answer, count=1)
-        if "=" in value:
-            return True
-        return gold is not None and UNFINISHED.search(value) is not None and "\\frac" not in value
-    return False
-
-
-def accuracy(completions: list[str], solution: list[str | None]) -> list[float | None]:
+def accuracy(completions: list[str], solution: list[str | float | None], *, workers: int | None = None) -> list[Mark]:
     """1 where the final answer equals the gold one, else 0; None where the gold answer cannot be read.
 
-    Equality is that of math-verify (LaTeX, numbers, sets), with plain decimal numbers compared exactly and first.
+    Equality is that of math-verify (LaTeX, numbers, sets), held in by what docs/rewards.md lists; plain decimal numbers
+    are compared exactly and first. Open-R1 calls it accuracy too.
 
     Args:
         completions: (B,) texts.
         solution: (B,) gold answers; a boxed or `$…$` part of a longer text is found.
+        workers: processes that compare; None: as many as processor cores, at most 4.
     """
-    scores: list[float | None] = []
-    for text, gold in zip(completions, solution, strict=True):
-        verdict = None if gold is None else equal(final_answer(text), final_answer(gold) or gold)
-        scores.append(None if verdict is None else float(verdict))
-    return scores
+    return [
+        float(verdict) if isinstance(verdict, bool) else verdict for verdict in verdicts(completions, solution, workers)
+    ]
+
+
+def verdicts(
+    completions: Sequence[str], solution: Sequence[str | float | None], workers: int | None = None
+) -> list[Verdict]:
+    """Whether each completion's final answer equals its gold one; None where that cannot be read.
+
+    Equal pairs of a call are compared once.
+    """
+    golds = {gold: gold_answer(gold) for gold in dict.fromkeys(solution) if gold is not None}
+    pairs = [
+        None if gold is None else (final_answer(text), golds[gold])
+        for text, gold in zip(completions, solution, strict=True)
+    ]
+    decided: dict[Question, bool | list[Question] | None] = {
+        pair: decide(*pair) for pair in dict.fromkeys(pairs) if pair is not None
+    }
+    asked = list(dict.fromkeys(question for found in decided.values() if isinstance(found, list) for question in found))
+    replies = dict(zip(asked, pool(workers).judge(asked), strict=True)) if asked else {}
+    results: list[Verdict] = []
+    for pair in pairs:
+        found = None if pair is None else decided[pair]
+        results.append(combined([replies[question] for question in found]) if isinstance(found, list) else found)
+    return results
+
+
+def combined(replies: Sequence[Verdict]) -> Verdict:
+    """The verdict on an answer that says its value more than once: every side must equal the gold answer."""
+    failed = [reply for reply in replies if isinstance(reply, Failure)]
+    if failed:
+        return failed[0]
+    return None if None in replies else all(replies)
+
+
+def equal(answer: str | None, solution: str) -> Verdict:
+    """Whether an answer equals the gold one; None where the gold one cannot be read."""
+    found = decide(answer, solution)
+    return combined(pool().judge(found)) if isinstance(found, list) else found
+
+
+def decide(answer: str | None, solution: str) -> bool | list[Question] | None:
+    """The verdict where it can be told at once, else what to ask math-verify: every reply must be yes."""
+    if len(solution) > LONGEST or not SOMETHING.search(solution):
+        return None
+    gold = tidy(solution)
+    if "=" in gold and len(sides := sides_of(gold)) > 1 and not LETTER.search(gold):
+        gold = sides[-1]  # between numbers, an equation says its value: `1 = 1` is 1, and not `2 = 2`
+    if WORDS.fullmatch(gold) or (is_sentence(gold) and "\\" not in gold and "$" not in gold):
+        return answer is not None and folded(answer) == folded(gold)  # math-verify would multiply the letters
+    bare, percent = split_percent(gold)
+    number = plain_number(bare)
+    wrong: bool | list[Question] = False if number is not None else [(None, gold)]
+    if answer is None or len(answer) > LONGEST:
+        return wrong
+    said = tidy(answer)
+    if said.count("$") > 2 and not LIST.search(gold):
+        return wrong  # several answers
+    sides = [said] if "=" in gold else sides_of(said)
+    asked: list[Question] = []
+    for side in sides:
+        value, sign = split_percent(side)
+        ours = plain_number(value)
+        if number is not None and ours is not None:
+            if not equal_numbers((ours, sign), (number, percent)):
+                return False
+        elif differs(side, gold) or (number is not None and len(sides) == 1 and unfinished(side)):
+            return wrong
+        else:
+            asked.append((side, gold))
+    return asked or True
+
+
+def differs(answer: str, gold: str) -> bool:
+    """What math-verify overlooks: another unit, or an ordered pair in the place of a set."""
+    units, kinds = (unit_of(answer), unit_of(gold)), {kind_of(answer), kind_of(gold)}
+    return (None not in units and units[0] != units[1]) or kinds == {"set", "tuple"}
+
+
+def unfinished(answer: str) -> bool:
+    """Whether an answer leaves a sum or a product to the reader; a number in scientific notation does not."""
+    if POWER_OF_TEN.fullmatch(answer):
+        return False
+    return UNFINISHED.search(answer) is not None and "\\frac" not in answer
+
+
+def folded(text: str) -> str:
+    """Text without case, `$` and `\\text{}`, and with its white space made even."""
+    bare = re.sub(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}", r"\1", text.strip().strip("$"))
+    return " ".join(bare.casefold().removesuffix(".").split())

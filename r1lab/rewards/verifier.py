@@ -1,96 +1,32 @@
 """math-verify in a process of its own: any input costs a bounded time and memory, whatever thread it comes from.
 
 math-verify limits its time by SIGALRM: that fails off the main thread, does not interrupt native code (a huge power),
-and a comparison that it gives up counts as unequal. Here a comparison that takes too long has no verdict.
+and a comparison that it gives up counts as unequal. Here such a comparison is told apart.
 
-    python -m r1lab.rewards.verifier 3      # reads a JSON list [answer, gold] per line, replies true, false or null
+    python -m r1lab.rewards.verifier 3      # reads a JSON list [answer, gold] per line, replies in JSON
+
+Replies: true, false, null where the gold answer cannot be read, "too long" where the limit was met.
 """
 
 from __future__ import annotations
 
-import atexit
+import ctypes
 import json
 import logging
 import math
 import os
 import resource
-import select
 import signal
-import subprocess
 import sys
-import threading
 from functools import lru_cache
 from types import FrameType
 from typing import Any
 
-from r1lab.errors import RewardError
-
-SECONDS = 3.0  # of processor time for one comparison; native code that cannot be interrupted gets GRACE more
-GRACE = 2.0
-PATIENCE = 3  # real time that may pass, as a multiple of SECONDS, on a machine with much else to do
-START_SECONDS = 120.0
+TOO_LONG = "too long"
+GRACE = 2.0  # seconds of processor time that native code gets on top, since it cannot be interrupted
 MEMORY = 4 << 30  # bytes of address space
-
-
-class Verifier:
-    """Asks a process of its own, started on first use and again after it had to be killed.
-
-    Args:
-        seconds: of processor time for one comparison.
-    """
-
-    def __init__(self, seconds: float = SECONDS):
-        self.seconds = seconds
-        self.lock = threading.Lock()
-        atexit.register(self.close)
-        self.child: subprocess.Popen[bytes] | None = None
-
-    def equal(self, answer: str | None, gold: str) -> bool | None:
-        """Whether math-verify finds the answer equal to the gold one; no answer is wrong.
-
-        Returns:
-            None where the gold answer cannot be read or the comparison takes too long.
-        """
-        with self.lock:
-            child = self.child if self.child and self.child.poll() is None else self._start()
-            line = _ask(child, json.dumps([answer, gold]), self.seconds * PATIENCE)
-            if line is None:
-                self.close()
-                return None
-        verdict: bool | None = json.loads(line)
-        return verdict
-
-    def close(self) -> None:
-        """End the process; it is started again when it is needed."""
-        if child := self.child:
-            self.child = None
-            child.kill()
-            child.communicate()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self.close()
-        self.child = subprocess.Popen(
-            [sys.executable, "-m", "r1lab.rewards.verifier", str(self.seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            start_new_session=True,  # an interrupt from the terminal is for this process, which closes the pipe
-        )
-        if _ask(self.child, '[null, "1"]', START_SECONDS) != b"false\n":
-            raise RewardError("math-verify's process does not start; its last words are above")
-        return self.child
-
-
-def _ask(child: subprocess.Popen[bytes], line: str, seconds: float) -> bytes | None:
-    """The child's reply, whole; None if it dies or does not reply in time."""
-    assert child.stdin and child.stdout
-    try:
-        child.stdin.write(line.encode() + b"\n")
-        child.stdin.flush()
-    except BrokenPipeError:
-        return None
-    ready, _, _ = select.select([child.stdout], [], [], seconds)
-    return child.stdout.readline() or None if ready else None
+NEAR = 1e-5  # of the gold number's size: how far a rounded one may be off
+PR_SET_PDEATHSIG = 1
 
 
 class TooLong(BaseException):
@@ -98,23 +34,31 @@ class TooLong(BaseException):
 
 
 def main(seconds: float) -> None:
-    """Serve until the pipe is closed."""
+    """Serve until the pipe is closed or the parent is gone."""
     logging.disable()
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGVTALRM, _too_long)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit = math.ceil(used.ru_utime + used.ru_stime + seconds + GRACE)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))  # the kernel's, even if nobody waits
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        reply: bool | str | None = TOO_LONG
         try:
-            verdict = compare(*json.loads(line))
+            signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+            reply = compare(*json.loads(line))
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         except (TooLong, MemoryError, RecursionError):
-            verdict = None
+            reply = TOO_LONG
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        print(json.dumps(verdict), flush=True)
+        print(json.dumps(reply), flush=True)
 
 
 def _too_long(_number: int, _frame: FrameType | None) -> None:
@@ -122,7 +66,12 @@ def _too_long(_number: int, _frame: FrameType | None) -> None:
 
 
 def compare(answer: str | None, gold: str) -> bool | None:
-    """`Verifier.equal`, in this process."""
+    """Whether math-verify finds the answer equal to the gold one; None where the gold one cannot be read.
+
+    Args:
+        answer: None: only whether the gold one can be read; then False.
+        gold: LaTeX, or a text with LaTeX between its marks.
+    """
     from math_verify import verify  # sympy: a second that only this process needs
 
     expected = expressions(gold)
@@ -130,16 +79,38 @@ def compare(answer: str | None, gold: str) -> bool | None:
         return None
     if answer is None:
         return False
-    return bool(verify(list(expected), list(expressions(answer)), timeout_seconds=None))
+    found = expressions(answer)
+    if not verify(list(expected), list(found), timeout_seconds=None):
+        return False
+    return expected[-1] == found[-1] or near(expected[0], found[0])
+
+
+def near(gold: Any, found: Any) -> bool:
+    """Whether a decimal is near enough to what it rounds.
+
+    math-verify compares the first six decimals, so that every small number would equal every other.
+    """
+    from sympy import Expr, Float  # type: ignore[import-untyped]
+
+    if not all(isinstance(item, Expr) and item.is_number for item in (gold, found)):
+        return True
+    if not (gold.has(Float) or found.has(Float)):
+        return True
+    try:
+        a, b = (complex(item.doit()) for item in (gold, found))
+    except (TypeError, ValueError, OverflowError):
+        return True
+    return abs(a - b) <= NEAR * max(abs(a), abs(b))
 
 
 @lru_cache(maxsize=65536)
 def expressions(text: str) -> tuple[Any, ...]:
-    """What math-verify reads in a text: its boxed or `$…$` part, else the whole; empty where it can read nothing."""
+    """What math-verify reads in a text: its boxed or marked part, else the whole; empty where it can read nothing."""
     from math_verify import LatexExtractionConfig, parse
 
-    anchored = text if "\\boxed" in text or "$" in text else f"${text}$"
-    return tuple(parse(anchored, extraction_config=[LatexExtractionConfig()], parsing_timeout=None))
+    marked = any(mark in text for mark in ("\\boxed", "$", "\\(", "\\["))
+    found = parse(text if marked else f"${text}$", extraction_config=[LatexExtractionConfig()], parsing_timeout=None)
+    return tuple(found)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from r1lab.errors import DataError
 from r1lab.evaluation.metrics import estimate, majority_at_k, pass_at_k
 from r1lab.evaluation.sampling import Sampled, sample_and_score, summary
 from r1lab.models import loading as models
+from r1lab.rewards.answers import final_answer
 from r1lab.rewards.base import build_all
-from r1lab.rewards.math import final_answer
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
 from r1lab.tasks.training import diagnosis, quiet

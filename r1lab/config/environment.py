@@ -1,0 +1,34 @@
+"""Settings and keys that stand in the environment or in a `.env` file, never in a config.
+
+The file is looked for from the working directory upwards. It never overrides the environment, and nothing of it enters
+this process's environment: whoever needs a key asks for it by name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dotenv import dotenv_values, find_dotenv
+
+from r1lab.errors import ConfigError, Finding
+from r1lab.wording import display
+
+
+def lookup(name: str) -> str | None:
+    """The value of an environment variable, else of the same name in `.env`; None where neither gives one.
+
+    Raises:
+        ConfigError: the `.env` file cannot be read.
+    """
+    if value := os.environ.get(name, "").strip():
+        return value
+    path = find_dotenv(usecwd=True)
+    if not path:
+        return None
+    try:
+        return (dotenv_values(path, encoding="utf-8").get(name) or "").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        shown = display(Path(path))
+        raise ConfigError([Finding(f"{shown} cannot be read: {reason}", shown, fix=f"export {name}=VALUE")]) from error
