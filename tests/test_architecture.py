@@ -41,11 +41,24 @@ MAY_IMPORT = {
     "report": FLOOR,
     "engines": FLOOR,
     "data": {"config", *FLOOR},
-    "rewards": {"config", *FLOOR},
+    "sandbox": {"config", *FLOOR},
+    "rewards": {"config", "sandbox", *FLOOR},
     "evaluation": {"data", "engines", "rewards", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
     "models": {"data", "trainers", *FLOOR},  # the tiny model is trained on first use
-    "tasks": {"data", "engines", "evaluation", "models", "report", "rewards", "runs", "trainers", *FLOOR},
+    "tasks": {
+        "config",
+        "data",
+        "engines",
+        "evaluation",
+        "models",
+        "report",
+        "rewards",
+        "runs",
+        "sandbox",
+        "trainers",
+        *FLOOR,
+    },
 }
 
 

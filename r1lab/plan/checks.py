@@ -23,6 +23,7 @@ from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
 from r1lab.plan.rewards import check_inner
+from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.wording import nearest, plural
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
@@ -87,6 +88,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
     findings += _check_run(resolved, where)
+    findings += check_sandbox(resolved, where)
     if resolved.task.get("folder") is False:
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)

@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Test, Verdict
-from r1lab.sandbox.box import Box, Execution, Job
+from r1lab.sandbox.box import Box
+from r1lab.sandbox.job import Execution, Job
 from r1lab.sandbox.jobs import allowed, checked, job_of, outcome_of, text, words_of
 from r1lab.sandbox.languages import find
 

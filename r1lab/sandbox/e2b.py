@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from r1lab.config.environment import lookup
+from r1lab.config.environment import E2B_KEY, lookup
 from r1lab.errors import ConfigError, Finding
 from r1lab.sandbox.machine import HARNESS, Machine, MachineSandbox
 from r1lab.sandbox.retrying import Unavailable, tail
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from e2b_code_interpreter import AsyncSandbox
 
 log = logging.getLogger("r1lab")
-KEY = "E2B_API_KEY"
 REQUEST = 30.0  # seconds for a request that only asks for something
 SCRIPT, JOB, LINE = "/tmp/r1lab-harness.py", "/tmp/r1lab-job", "/tmp/r1lab-line"
 RUN = f"""
@@ -126,7 +125,7 @@ def told() -> Iterator[None]:
     except Exception as error:  # the SDK raises Exception itself where a reply has no body
         status = getattr(error, "status_code", None)
         refused = type(error).__name__ == "AuthenticationException" or status in (401, 403)
-        fix = f": is {KEY} right?" if refused else ""
+        fix = f": is {E2B_KEY} right?" if refused else ""
         cause = f"E2B: {type(error).__name__}: {tail(str(error), 300)}{fix}"
         raise Unavailable(cause, again=not refused) from error
 
@@ -151,7 +150,7 @@ def key() -> str:
     Raises:
         ConfigError: there is none.
     """
-    if found := lookup(KEY):
+    if found := lookup(E2B_KEY):
         return found
-    fix = f"export {KEY}=…, or a line {KEY}=… in .env; a router needs no key: sandbox.router_url=HOST:PORT"
-    raise ConfigError([Finding(f"sandbox=e2b needs {KEY}", "sandbox=e2b", fix=fix)])
+    fix = f"export {E2B_KEY}=…, or a line {E2B_KEY}=… in .env; a router needs no key: sandbox.router_url=HOST:PORT"
+    raise ConfigError([Finding(f"sandbox=e2b needs {E2B_KEY}", "sandbox=e2b", fix=fix)])

@@ -22,8 +22,8 @@ import zlib
 
 MARK = "r1lab-harness:"
 USER = 2_000_000 + os.getpid()  # nobody else's
-TICK = 0.01  # seconds between two looks at the memory in use
-PAGE = os.sysconf("SC_PAGE_SIZE")
+TICK = 0.01  # seconds between two looks at a running program
+PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
 
 def unpacked(text):
@@ -50,13 +50,15 @@ def owned():
     return found
 
 
-def memory_of(pids):
-    """Bytes of memory in use by processes, shared pages counted each time."""
-    total = 0
+def usage_of(pids):
+    """Bytes of memory and seconds of processor time of processes, shared pages counted each time."""
+    memory, seconds = 0, 0.0
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm") as file:
-            total += int(file.read().split()[1]) * PAGE
-    return total
+        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+            seconds += (int(fields[11]) + int(fields[12])) / TICKS
+            memory += int(fields[21]) * PAGE
+    return memory, seconds
 
 
 def kill(process):
@@ -135,10 +137,12 @@ def execute(argv, folder, stdin, limits):
         readers.append(threading.Thread(target=drained, args=arguments, daemon=True))
         readers[-1].start()
     while process.poll() is None:
-        used = memory_of(owned() or [process.pid])
+        used, spent = usage_of(owned() or [process.pid])
         peak = max(peak, used)
         if used > limits["memory"]:
             cause.append("memory")
+        elif spent > limits["seconds"]:
+            cause.append("time")
         elif time.monotonic() - began > limits["wall_seconds"]:
             cause.append("wall time")
         if cause:

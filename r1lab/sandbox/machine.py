@@ -24,6 +24,7 @@ from r1lab.sandbox.verdicts import ended_badly, failed, refused, stopped
 
 HARNESS = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
 START = 90.0  # seconds that a machine may take to start, take in a job and give back what came of it
+LONGEST = 3300.0  # seconds that a submission may keep a machine; providers grant an hour
 
 
 class Machine(Protocol):
@@ -110,6 +111,7 @@ class MachineSandbox(RemoteSandbox):
         limits = job["limits"]
         seconds = len(job["tests"]) * (limits["wall_seconds"] + 1) + START
         seconds += job["compile_limits"]["wall_seconds"] if job["compile"] else 0
+        seconds = min(seconds, LONGEST)
         carried = harness.packed(job)
         free = self._free_machines
 

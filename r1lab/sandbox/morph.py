@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from r1lab.config.environment import lookup
+from r1lab.config.environment import MORPH_KEY, lookup
 from r1lab.errors import ConfigError, Finding
 from r1lab.sandbox.machine import HARNESS, Machine, MachineSandbox
 from r1lab.sandbox.retrying import Unavailable, tail
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from morphcloud.api import Instance, MorphCloudClient
 
 log = logging.getLogger("r1lab")
-KEY = "MORPH_API_KEY"
 REQUEST = 60.0  # seconds for a request that only asks for something
 PIECE = 96 << 10  # characters of a file in one command; Linux takes 128 KiB in an argument
 FOLDER = "/tmp/r1lab"
@@ -180,7 +179,7 @@ def told() -> Iterator[None]:
         raise
     except Exception as error:  # pydantic's, httpx's and the SDK's own have no root in common
         refused = getattr(error, "status_code", None) in (401, 403)
-        fix = f": is {KEY} right?" if refused else ""
+        fix = f": is {MORPH_KEY} right?" if refused else ""
         cause = f"Morph: {type(error).__name__}: {tail(str(error), 300)}{fix}"
         raise Unavailable(cause, again=not refused) from error
 
@@ -205,7 +204,7 @@ def key() -> str:
     Raises:
         ConfigError: there is none.
     """
-    if found := lookup(KEY):
+    if found := lookup(MORPH_KEY):
         return found
-    fix = f"export {KEY}=…, or a line {KEY}=… in .env; a router needs no key: sandbox.router_url=HOST:PORT"
-    raise ConfigError([Finding(f"sandbox=morph needs {KEY}", "sandbox=morph", fix=fix)])
+    fix = f"export {MORPH_KEY}=…, or a line {MORPH_KEY}=… in .env; a router needs no key: sandbox.router_url=HOST:PORT"
+    raise ConfigError([Finding(f"sandbox=morph needs {MORPH_KEY}", "sandbox=morph", fix=fix)])

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from r1lab.config.environment import lookup
+from r1lab.config.environment import PISTON_ENDPOINTS, PISTON_PER_ENDPOINT, PISTON_TOKEN, lookup
 from r1lab.errors import ConfigError, Finding
 from r1lab.sandbox import discovery
 from r1lab.sandbox.base import Limits, Outcome, Submission, Test, Verdict
@@ -27,7 +27,6 @@ from r1lab.sandbox.remote import RemoteSandbox
 from r1lab.sandbox.retrying import Unavailable, delay, seconds_of, tail
 from r1lab.sandbox.verdicts import failed, stopped
 
-ENDPOINTS, PER_ENDPOINT, TOKEN = "PISTON_ENDPOINTS", "PISTON_MAX_REQUESTS_PER_ENDPOINT", "PISTON_TOKEN"
 SLURM = "slurm"
 CONNECT = 5.0  # seconds to reach a server
 
@@ -147,7 +146,7 @@ class PistonSandbox(RemoteSandbox):
             reply = None
         message = str(reply.get("message") or "") if isinstance(reply, dict) else tail(response.text, 200).strip()
         if response.status_code in (401, 403):
-            raise Unavailable(f"{said}: it wants a token, {TOKEN}. {message}".strip(), again=False)
+            raise Unavailable(f"{said}: it wants a token, {PISTON_TOKEN}. {message}".strip(), again=False)
         if response.status_code == 429 or response.status_code == 503:
             after = seconds_of(response.headers.get("retry-after"))
             raise Unavailable(f"{said}: too much to do. {message}".strip(), after=after or 1.0)
@@ -163,13 +162,13 @@ class PistonSandbox(RemoteSandbox):
 
     async def _ready(self) -> None:
         if self._client is None:
-            token = lookup(TOKEN)
+            token = lookup(PISTON_TOKEN)
             headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
             many = httpx.Limits(max_connections=None, max_keepalive_connections=256)
             self._client = httpx.AsyncClient(headers=headers, limits=many, trust_env=False)
         if self._pool is None:
             urls, discover = self._endpoints()
-            per_endpoint = self.max_requests_per_endpoint or int(lookup(PER_ENDPOINT) or 1)
+            per_endpoint = self.max_requests_per_endpoint or int(lookup(PISTON_PER_ENDPOINT) or 1)
             self._pool = Pool(urls, per_endpoint, discover, self.patience)
 
     def _endpoints(self) -> tuple[list[str], Callable[[], list[str]] | None]:
@@ -211,11 +210,11 @@ def endpoints_given(endpoints: list[str] | str | None) -> list[str]:
     Raises:
         ConfigError: neither has any.
     """
-    given = endpoints or lookup(ENDPOINTS) or ""
+    given = endpoints or lookup(PISTON_ENDPOINTS) or ""
     listed = [item.strip() for item in (given.split(",") if isinstance(given, str) else map(str, given))]
     if found := [item for item in listed if item]:
         return found
-    fix = f"export {ENDPOINTS}=http://HOST:PORT,… or {ENDPOINTS}=slurm; a server: python -m r1lab task=sandbox_server"
+    fix = f"export {PISTON_ENDPOINTS}=http://HOST:PORT,… or =slurm; a server: python -m r1lab task=sandbox_server"
     raise ConfigError([Finding("sandbox=piston has no endpoint", "sandbox.endpoints", fix=fix)])
 
 

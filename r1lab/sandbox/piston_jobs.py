@@ -176,7 +176,7 @@ def read_plain(test: Test, limits: Limits, reply: Mapping[str, Any]) -> Outcome:
     seconds, memory = measured(stage)
     code, killer, status = stage["code"], stage.get("signal"), stage.get("status")
     if status in ("OL", "EL"):
-        what = "it printed more than the server allows"
+        what = "it printed more than the server allows (PISTON_OUTPUT_MAX_SIZE)"
         return Outcome(Verdict.CRASHED, output=output, detail=what, seconds=seconds, memory=memory)
     if memory >= 0.98 * limits.memory > 0 and (code or killer):
         what = f"it used {memory >> 20} MiB of {limits.memory >> 20}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -55,7 +56,7 @@ class Pool:
         self.endpoints = [Endpoint(url) for url in urls]
         self.per_endpoint, self.discover, self.patience = per_endpoint, discover, patience
         self._changed = asyncio.Condition()
-        self._looked = 0.0
+        self._looked = -math.inf
 
     async def acquire(self, avoid: Iterable[Endpoint] = ()) -> Endpoint:
         """The least busy endpoint that is up, once there is one with room; give it back with `release`.

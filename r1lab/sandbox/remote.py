@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class RemoteSandbox:
     def __post_init__(self) -> None:
         self._limits = Limits(**{str(key): value for key, value in self.limits.items()})
         self._background = Background()
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it has a line for every request
 
     def run(
         self,

@@ -45,6 +45,7 @@ class SandboxServer:
         queue: jobs that may wait besides; more are answered with 429.
         max_body: bytes of a request.
         most: what a job may ask for.
+        script_seconds: the most that a script of a batch may have.
         token: that a request must bring, `Authorization: Bearer TOKEN`; None: nobody needs one.
     """
 
@@ -53,6 +54,7 @@ class SandboxServer:
     queue: int = 1024
     max_body: int = 512 << 20
     most: Most = field(default_factory=Most)
+    script_seconds: float = 300.0
     token: str | None = None
 
     def __post_init__(self) -> None:
@@ -202,7 +204,7 @@ class SandboxServer:
 
     async def _batch(self, request: web.Request) -> web.Response:
         async with self.gate.place():
-            batch = server_cells.read(await _json(request), self.most.run_timeout / 1000)
+            batch = server_cells.read(await _json(request), self.script_seconds)
         async with self.gate.place(len(batch.scripts)):
             pairs = zip(batch.scripts, batch.languages, strict=True)
             told = await asyncio.gather(*(self._cell(request, *pair, batch.timeout) for pair in pairs))

@@ -60,7 +60,7 @@ def submission_of(job: Request) -> tuple[IOIProgram | CodeforcesProgram, Test, L
         raise BadJob(f"{job.language} needs the file {INPUT}")
     test = Test(texts.pop(INPUT), texts.pop(EXPECTED, None))
     if job.language in IOI:
-        return _ioi(texts), test, _ioi_limits(texts, job.limits)
+        return _ioi(texts, test), test, _ioi_limits(texts, job.limits)
     name = CODEFORCES.get(job.language, job.language)
     source = next(iter(texts.values()))
     settings = _settings(texts.get(SETTINGS, ""))
@@ -71,12 +71,14 @@ def submission_of(job: Request) -> tuple[IOIProgram | CodeforcesProgram, Test, L
     return program, test, _within(job.limits, seconds, memory and memory * 2**20)
 
 
-def _ioi(texts: Mapping[str, str]) -> IOIProgram:
+def _ioi(texts: Mapping[str, str], test: Test) -> IOIProgram:
     task = str(_config(texts).get("code") or _task(texts))
     name = f"graders/{task}.cpp"
     if name not in texts:
         raise BadJob(f"cms_ioi needs the submission as {name}")
     graders = {other: content for other, content in texts.items() if other != name}
+    if test.output is None:
+        graders.pop("checker/checker.cpp", None)  # nothing to check: the output itself is asked for
     return IOIProgram(task, texts[name], graders)
 
 
