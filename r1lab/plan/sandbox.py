@@ -18,10 +18,10 @@ from r1lab.plan.fields import Where
 from r1lab.wording import nearest, some
 
 LOCAL = "r1lab.sandbox.local.LocalSandbox"
-PISTON = "r1lab.sandbox.piston.PistonSandbox"
+PISTON = "r1lab.providers.piston.PistonSandbox"
 RENTED = {  # sandboxes on a provider's machines: name, package to import, package to install, key
-    "r1lab.sandbox.e2b.E2BSandbox": ("e2b", "e2b_code_interpreter", "e2b-code-interpreter", E2B_KEY),
-    "r1lab.sandbox.morph.MorphSandbox": ("morph", "morphcloud", "morphcloud", MORPH_KEY),
+    "r1lab.providers.e2b.E2BSandbox": ("e2b", "e2b_code_interpreter", "e2b-code-interpreter", E2B_KEY),
+    "r1lab.providers.morph.MorphSandbox": ("morph", "morphcloud", "morphcloud", MORPH_KEY),
 }
 SERVER = "sandbox_server"
 JUDGED_BY_TWO = "r1lab.rewards.contests.ioi_code"

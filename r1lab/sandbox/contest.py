@@ -75,7 +75,7 @@ def ioi(runner: Runner, program: IOIProgram, limits: Limits) -> Judge:
             done, manager_words = runner.once(Job(("./program",), built.collected, given, stack=True), limits), ""
         if not done.well:
             return outcome_of(done)
-        if checker:
+        if checker and test.output is not None:
             return _checked(runner, _native(checker), test, done)
         if manager:
             return _graded(done, _number(done.stdout), manager_words)

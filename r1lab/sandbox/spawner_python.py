@@ -23,7 +23,7 @@ def run(folder: str, env: dict[str, str], args: list[str]) -> None:
     """Run main.py in this forked interpreter, to the end of the process."""
     os.environ.clear()
     os.environ.update(env)
-    sys.stdin = open(0, "r", -1, "utf-8", "surrogateescape", "\n", False)
+    sys.stdin = open(0, -1, "utf-8", "surrogateescape", "\n", False)
     sys.stdout = open(1, "w", -1, "utf-8", "surrogateescape", "\n", False)
     sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", "\n", False)
     sys.__dict__.update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from r1lab.config.environment import PISTON_TOKEN, lookup
 from r1lab.errors import ConfigError, Finding
 from r1lab.sandbox.local import LocalSandbox
-from r1lab.sandbox.server import SandboxServer
-from r1lab.sandbox.server_jobs import Most
-from r1lab.sandbox.serving import rename_job, serve
+from r1lab.sandbox_server.jobs import Most
+from r1lab.sandbox_server.server import SandboxServer
+from r1lab.sandbox_server.serving import rename_job, serve
 
 
 def run(cfg: DictConfig) -> None:

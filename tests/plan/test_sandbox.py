@@ -124,7 +124,7 @@ def test_limits_and_addresses(r1lab: CommandLine, word: str, what: str) -> None:
 
 
 def test_a_file_of_ones_own(r1lab: CommandLine, write: Write) -> None:
-    text = "_target_: r1lab.sandbox.piston.PistonSandbox\nendpiont: [a:1]\nlimits:\n  memroy: 1\n  processes: 1.5\n"
+    text = "_target_: r1lab.providers.piston.PistonSandbox\nendpiont: [a:1]\nlimits:\n  memroy: 1\n  processes: 1.5\n"
     write("mine/sandbox/ours.yaml", text)
     found = r1lab.all("--config-dir", "mine", *CODE, "sandbox=ours")
     assert [(item["what"], item.get("where"), item.get("nearest")) for item in found] == [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from r1lab.sandbox import morph
+from r1lab.providers import morph
 
 Failure = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

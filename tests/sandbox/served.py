@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from r1lab.sandbox.local import LocalSandbox
-from r1lab.sandbox.server import SandboxServer
+from r1lab.sandbox_server.server import SandboxServer
 from tests.sandbox.stand_in import cancel_all
 
 Client = httpx.Client

@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from r1lab.errors import ConfigError
-from r1lab.sandbox import discovery, pool, retrying
+from r1lab.providers import discovery
+from r1lab.providers.piston import PistonSandbox
+from r1lab.remote import pool, retrying
 from r1lab.sandbox.base import Program, Test, Verdict
-from r1lab.sandbox.piston import PistonSandbox
 from tests.sandbox.stand_in import ran, reply, standing_in
 
 Squeue = Callable[[str], Path]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from r1lab.sandbox import harness
+from r1lab.providers import harness
+from r1lab.providers.machine import HARNESS, _outcome, read
+from r1lab.providers.machine_jobs import plan_of
+from r1lab.remote.retrying import Unavailable
 from r1lab.sandbox.base import Limits, Outcome, Program, Test, Verdict
-from r1lab.sandbox.machine import HARNESS, _outcome, read
-from r1lab.sandbox.machine_jobs import plan_of
-from r1lab.sandbox.retrying import Unavailable
 
 
 def run(program: Program, tests: list[Test], limits: Limits, folder: Path) -> list[Outcome]:

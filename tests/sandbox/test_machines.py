@@ -15,9 +15,10 @@ import pytest
 from aiohttp import web
 
 from r1lab.errors import ConfigError
-from r1lab.sandbox import e2b, machine, morph, retrying
+from r1lab.providers import e2b, machine, morph
+from r1lab.providers.machine import MachineSandbox
+from r1lab.remote import retrying
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Program, Test, Verdict
-from r1lab.sandbox.machine import MachineSandbox
 from tests.sandbox.providers import E2B, Failure, Morph, Provider
 from tests.sandbox.stand_in import cut, standing_in
 

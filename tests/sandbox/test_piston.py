@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from r1lab.errors import ConfigError
-from r1lab.sandbox import retrying
+from r1lab.providers.piston import PistonSandbox
+from r1lab.remote import retrying
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Program, Test, Verdict
-from r1lab.sandbox.piston import PistonSandbox
 from tests.sandbox.stand_in import StandIn, cut, ran, reply, standing_in
 
 DOUBLE = Program("python", "print(int(input()) * 2)")
@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(retrying, "FIRST", 0.02)
-    monkeypatch.setattr("r1lab.sandbox.pool.REST", 0.1)
+    monkeypatch.setattr("r1lab.remote.pool.REST", 0.1)
 
 
 async def double(request: web.Request) -> web.Response:
@@ -422,3 +422,9 @@ def test_limits_of_the_config() -> None:
         sandbox.close()
         body = json.loads(server.seen[0][2])
         assert (body["run_cpu_time"], body["run_timeout"], body["run_memory_limit"]) == (2000, 4000, 1 << 20)
+
+
+@pytest.mark.parametrize("language", ["c++11", "cpp14", "c++20"])
+def test_names_that_mean_something_else_there_are_refused(language):
+    with pytest.raises(ConfigError, match="package codeforces"):
+        PistonSandbox(endpoints=["http://127.0.0.1:9"]).run(Program(language, "int main() {}"), [Test("1", "1")])

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from r1lab.sandbox import retrying
+from r1lab.providers.e2b import E2BSandbox
+from r1lab.providers.morph import MorphSandbox
+from r1lab.remote import retrying
 from r1lab.sandbox.base import Limits, Outcome, Program, Test, Verdict
-from r1lab.sandbox.e2b import E2BSandbox
-from r1lab.sandbox.morph import MorphSandbox
 from tests.sandbox.providers import shell
 from tests.sandbox.stand_in import cut, standing_in
 
@@ -99,7 +99,7 @@ def test_a_request_that_the_router_refuses_is_sent_once() -> None:
 
 
 def test_a_router_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("r1lab.sandbox.machine.START", 0.1)
+    monkeypatch.setattr("r1lab.providers.machine.START", 0.1)
 
     async def hang(_request: web.Request) -> web.Response:
         await asyncio.sleep(30)

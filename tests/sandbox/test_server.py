@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
+from r1lab.providers.piston import PistonSandbox
 from r1lab.sandbox.base import Program, Test
 from r1lab.sandbox.local import LocalSandbox
-from r1lab.sandbox.piston import PistonSandbox
-from r1lab.sandbox.server import SandboxServer
-from r1lab.sandbox.versions import satisfies
+from r1lab.sandbox_server.server import SandboxServer
+from r1lab.sandbox_server.versions import satisfies
 from tests.sandbox.served import Client, execute, serving
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")

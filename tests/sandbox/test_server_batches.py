@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from r1lab.providers.e2b import E2BSandbox
 from r1lab.sandbox.base import Limits, Program, Test, Verdict
-from r1lab.sandbox.e2b import E2BSandbox
 from tests.sandbox.served import Client
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")

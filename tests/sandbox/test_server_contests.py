@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from r1lab.providers.piston import PistonSandbox
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Program, Test
 from r1lab.sandbox.local import LocalSandbox
-from r1lab.sandbox.piston import PistonSandbox
 from tests.sandbox.served import Client
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")

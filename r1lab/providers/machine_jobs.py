@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from r1lab.errors import ConfigError, Finding
+from r1lab.providers.remote import language_named
+from r1lab.remote.retrying import Unavailable, tail
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Program, Submission, Test, same_lines
 from r1lab.sandbox.languages import Language
-from r1lab.sandbox.remote import language_named
-from r1lab.sandbox.retrying import Unavailable, tail
 
 INPUT, EXPECTED, OUTPUT = "input.txt", "correct_output.txt", "output.txt"
 CONFIG = "graders/grader_config.json"

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from r1lab.sandbox.machine import HARNESS
-from r1lab.sandbox.retrying import Unavailable, seconds_of, tail
+from r1lab.providers.machine import HARNESS
+from r1lab.remote.retrying import Unavailable, seconds_of, tail
 
 BODY = HARNESS.partition('\n\nif __name__ == "__main__":')[0]
 GRACE = 30.0  # seconds that a script may wait at the router beyond its own time

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Test, Verdict
-from r1lab.sandbox.server_jobs import BadJob, Request
+from r1lab.sandbox_server.jobs import BadJob, Request
 
 VERSION = "1.0.0"
 PACKAGES = ("cms_ioi", "codeforces")

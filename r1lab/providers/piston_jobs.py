@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 from r1lab.errors import ConfigError, Finding
+from r1lab.providers.remote import language_named
+from r1lab.providers.verdicts import compared, ended_badly, refused
+from r1lab.remote.retrying import Unavailable, tail
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Program, Submission, Test, Verdict
-from r1lab.sandbox.remote import language_named
-from r1lab.sandbox.retrying import Unavailable, tail
-from r1lab.sandbox.verdicts import compared, ended_badly, refused
 
+TAKEN = ("c++11", "c++14", "c++20")  # plain languages here, names of the package codeforces there
 IOI, CODEFORCES = "cms_ioi", {"python": ("cf_python3", "main.py"), "c++": ("c++17", "main.cpp")}
 IOI_GRACE, CODEFORCES_GRACE = 3.0, 10.0  # seconds that the packages' own scripts get beyond the time limit
 CONFIG = "graders/grader_config.json"
@@ -66,6 +67,9 @@ def _job(language: str, files: Mapping[str, str], limits: Limits, wall: float, r
 
 def _plain(program: Program, test: Test, limits: Limits) -> Job:
     language = language_named(program.language)
+    if language.name in TAKEN:
+        what = f"on a Piston server {language.name} may be a name of the package codeforces, which reads other input"
+        raise ConfigError([Finding(what, nearest="c++", fix="language c++ (Piston's own standard), or sandbox=local")])
     files = {language.file: program.source, **program.files}
     more = {"stdin": test.input, "args": list(program.args), "cpu": limits.seconds}
     return _job(language.name, files, limits, limits.wall_seconds, partial(read_plain, test, limits), **more)

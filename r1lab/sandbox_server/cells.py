@@ -16,7 +16,7 @@ from typing import Any
 from r1lab.sandbox.base import Limits
 from r1lab.sandbox.box import Execution
 from r1lab.sandbox.local import Executed, LocalSandbox
-from r1lab.sandbox.server_jobs import BadJob, encoded
+from r1lab.sandbox_server.jobs import BadJob, encoded
 
 CELL = Path(__file__).with_name("cell.py").read_bytes()
 PYTHON = ("python", "python3", "py")

@@ -19,13 +19,13 @@ import httpx
 
 from r1lab.config.environment import PISTON_ENDPOINTS, PISTON_PER_ENDPOINT, PISTON_TOKEN, lookup
 from r1lab.errors import ConfigError, Finding
-from r1lab.sandbox import discovery
+from r1lab.providers import discovery
+from r1lab.providers.piston_jobs import Job, job_of, limit_of, unknown_runtime
+from r1lab.providers.remote import RemoteSandbox
+from r1lab.providers.verdicts import failed, stopped
+from r1lab.remote.pool import Endpoint, Pool
+from r1lab.remote.retrying import Unavailable, delay, seconds_of, tail
 from r1lab.sandbox.base import Limits, Outcome, Submission, Test, Verdict
-from r1lab.sandbox.piston_jobs import Job, job_of, limit_of, unknown_runtime
-from r1lab.sandbox.pool import Endpoint, Pool
-from r1lab.sandbox.remote import RemoteSandbox
-from r1lab.sandbox.retrying import Unavailable, delay, seconds_of, tail
-from r1lab.sandbox.verdicts import failed, stopped
 
 SLURM = "slurm"
 CONNECT = 5.0  # seconds to reach a server

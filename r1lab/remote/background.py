@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, behind sandboxes whose interface is synchronous."""
+"""An event loop in a thread of its own, behind callers whose interface is synchronous."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Background:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="r1lab-sandbox", daemon=True)
+                self._thread = threading.Thread(target=self._loop.run_forever, name="r1lab-remote", daemon=True)
                 self._thread.start()
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:

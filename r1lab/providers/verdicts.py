@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from r1lab.remote.retrying import tail
 from r1lab.sandbox.base import Outcome, Test, Verdict, same_lines
-from r1lab.sandbox.retrying import tail
 
 OUT_OF_MEMORY = re.compile(r"^MemoryError\b|std::bad_alloc|OutOfMemoryError|JavaScript heap out of memory", re.M)
 

@@ -22,13 +22,13 @@ from typing import Any
 from aiohttp import web
 
 from r1lab.errors import ConfigError, R1labError
-from r1lab.sandbox import server_cells, server_contests, server_jobs
-from r1lab.sandbox.gate import Closing, Full, Gate, in_thread
+from r1lab.providers.verdicts import Verdict
 from r1lab.sandbox.languages import LANGUAGES, available, version_of
 from r1lab.sandbox.local import LocalSandbox
-from r1lab.sandbox.server_jobs import BadJob, Most
-from r1lab.sandbox.verdicts import Verdict
-from r1lab.sandbox.versions import satisfies
+from r1lab.sandbox_server import cells, contests, jobs
+from r1lab.sandbox_server.gate import Closing, Full, Gate, in_thread
+from r1lab.sandbox_server.jobs import BadJob, Most
+from r1lab.sandbox_server.versions import satisfies
 
 log = logging.getLogger("r1lab")
 LARGE = 1 << 20  # bytes of JSON that are parsed in a thread
@@ -85,7 +85,7 @@ class SandboxServer:
         for language in found:
             version = await in_thread(lambda chosen=language: version_of(chosen))  # type: ignore[misc]
             self.runtimes.append({"language": language.name, "version": version, "aliases": list(language.aliases)})
-        self.runtimes += server_contests.runtimes()
+        self.runtimes += contests.runtimes()
 
     @web.middleware
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -125,15 +125,15 @@ class SandboxServer:
 
     async def _execute(self, request: web.Request) -> web.Response:
         async with self.gate.place():
-            job = server_jobs.read(await _json(request), self.sandbox.limits, self.most)
-            package = server_contests.package_of(job.language, job.files)
+            job = jobs.read(await _json(request), self.sandbox.limits, self.most)
+            package = contests.package_of(job.language, job.files)
             runtime = self._runtime(job.language, job.version, package)
             if package:
-                submission, test, limits = server_contests.submission_of(job)
+                submission, test, limits = contests.submission_of(job)
                 (outcome,) = await self._turn(request, lambda: self.sandbox.run(submission, [test], limits))
                 if outcome.verdict is Verdict.INFRASTRUCTURE:
                     return _said(500, outcome.detail)
-                stages = server_contests.stages(outcome, limits, server_contests.judged(submission, test))
+                stages = contests.stages(outcome, limits, contests.judged(submission, test))
             else:
                 name = runtime["language"]
                 done = await self._turn(
@@ -141,10 +141,10 @@ class SandboxServer:
                 )
                 if failure := [item.failure for item in (done.compile, done.run) if item and item.failure]:
                     return _said(500, failure[0])
-                stages = {} if done.compile is None else {"compile": server_jobs.stage(done.compile)}
+                stages = {} if done.compile is None else {"compile": jobs.stage(done.compile)}
                 last = done.run or done.compile
                 assert last is not None
-                stages["run"] = server_jobs.stage(last)
+                stages["run"] = jobs.stage(last)
             return web.json_response({**stages, "language": runtime["language"], "version": runtime["version"]})
 
     async def _turn(self, request: web.Request, work: Callable[[], Any]) -> Any:
@@ -204,7 +204,7 @@ class SandboxServer:
 
     async def _batch(self, request: web.Request) -> web.Response:
         async with self.gate.place():
-            batch = server_cells.read(await _json(request), self.script_seconds)
+            batch = cells.read(await _json(request), self.script_seconds)
         async with self.gate.place(len(batch.scripts)):
             pairs = zip(batch.scripts, batch.languages, strict=True)
             told = await asyncio.gather(*(self._cell(request, *pair, batch.timeout) for pair in pairs))
@@ -213,12 +213,12 @@ class SandboxServer:
     async def _cell(self, request: web.Request, script: str, language: str, timeout: float) -> dict[str, Any]:
         try:
             told = await self._turn(
-                request, lambda: server_cells.run(self.sandbox, script, language, timeout, self.sandbox.limits)
+                request, lambda: cells.run(self.sandbox, script, language, timeout, self.sandbox.limits)
             )
         except ConfigError as error:
-            return server_cells.failed(error.findings[0].what)
+            return cells.failed(error.findings[0].what)
         except Closing:
-            return server_cells.failed("the server is about to stop")
+            return cells.failed("the server is about to stop")
         assert isinstance(told, dict)
         return told
 

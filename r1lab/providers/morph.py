@@ -22,9 +22,9 @@ import httpx
 
 from r1lab.config.environment import MORPH_KEY, lookup
 from r1lab.errors import ConfigError, Finding
-from r1lab.sandbox.machine import HARNESS, Machine, MachineSandbox
-from r1lab.sandbox.retrying import Unavailable, tail
-from r1lab.sandbox.router import RoutedMachine
+from r1lab.providers.machine import HARNESS, Machine, MachineSandbox
+from r1lab.providers.router import RoutedMachine
+from r1lab.remote.retrying import Unavailable, tail
 
 if TYPE_CHECKING:
     from morphcloud.api import Instance, MorphCloudClient

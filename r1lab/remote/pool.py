@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from r1lab.errors import ConfigError
-from r1lab.sandbox.retrying import Unavailable
+from r1lab.remote.retrying import Unavailable
 
 log = logging.getLogger("r1lab")
 REST = 2.0  # seconds that an endpoint is left alone after its first failure in a row; doubled with each further one
@@ -111,7 +111,7 @@ class Pool:
                 endpoint.failures += 1
                 pause = min(LONGEST_REST, REST * 2 ** (endpoint.failures - 1))
                 endpoint.rests_until = time.monotonic() + pause * random.uniform(0.75, 1.0)
-                log.warning("sandbox endpoint %s does not answer; tried again in %.0f s", endpoint.url, pause)
+                log.warning("endpoint %s does not answer; tried again in %.0f s", endpoint.url, pause)
             elif rest:
                 endpoint.rests_until = time.monotonic() + min(rest, LONGEST_REST)
             else:
@@ -126,7 +126,7 @@ class Pool:
         try:
             found = await asyncio.to_thread(self.discover)
         except ConfigError as error:
-            log.warning("no new sandbox endpoints: %s", error)
+            log.warning("no new endpoints: %s", error)
             return False
         known = {item.url: item for item in self.endpoints}
         new = [url for url in found if url not in known]

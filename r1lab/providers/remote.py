@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from r1lab.errors import ConfigError, Finding
-from r1lab.sandbox.background import Background
+from r1lab.providers.verdicts import failed
+from r1lab.remote.background import Background
 from r1lab.sandbox.base import Limits, Outcome, Submission, Test
 from r1lab.sandbox.languages import BY_NAME, LANGUAGES, Language
-from r1lab.sandbox.verdicts import failed
 from r1lab.wording import nearest, some
 
 

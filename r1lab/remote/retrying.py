@@ -1,4 +1,4 @@
-"""Failures of a sandbox that are worth another try, and how long to wait before it."""
+"""Failures of another machine that are worth another try, and how long to wait before it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIRST, MOST = 0.5, 15.0  # seconds before the second try, and at most between tw
 
 
 class Unavailable(Exception):
-    """A sandbox could not do its part; it becomes an INFRASTRUCTURE outcome and never leaves the room.
+    """The other side could not do its part; the caller turns that into an outcome of its own.
 
     Args:
         cause: what a reader needs to know.

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from r1lab.sandbox import harness, machine_jobs
+from r1lab.providers import harness, machine_jobs
+from r1lab.providers.machine_jobs import Check, Plan
+from r1lab.providers.remote import RemoteSandbox
+from r1lab.providers.verdicts import ended_badly, failed, refused, stopped
+from r1lab.remote.retrying import Unavailable, retried, tail
 from r1lab.sandbox.base import Limits, Outcome, Submission, Test, Verdict
-from r1lab.sandbox.machine_jobs import Check, Plan
-from r1lab.sandbox.remote import RemoteSandbox
-from r1lab.sandbox.retrying import Unavailable, retried, tail
-from r1lab.sandbox.verdicts import ended_badly, failed, refused, stopped
 
 HARNESS = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
 START = 90.0  # seconds that a machine may take to start, take in a job and give back what came of it

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from r1lab.errors import ConfigError, Finding
-from r1lab.sandbox.server import SandboxServer
+from r1lab.sandbox_server.server import SandboxServer
 
 log = logging.getLogger("r1lab")
 WAITING = 1024  # connections that the kernel keeps before they are accepted
