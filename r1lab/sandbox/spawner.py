@@ -99,7 +99,8 @@ def guarded(answer: int, function: Callable[..., None], *args: Any) -> NoReturn:
     except BaseException as error:  # this process ends here, whatever it was
         told = {"status": None, "error": f"{type(error).__name__}: {error}"[:2000]}
         os.write(answer, json.dumps(told).encode() + b"\n")
-    os._exit(1)
+    finally:
+        os._exit(1)
 
 
 def watch(pid: int, sock: socket.socket, limits: dict[str, float], began: float, usage: Any) -> str:
@@ -220,9 +221,9 @@ def program(settings: Settings, job: Job, wanted: list[int], answer: int) -> Non
             value = hard
         resource.setrlimit(kind, (value, value))
     RIGHTS.drop(settings["uid"], settings["filter"])
-    os.close(answer)  # up to here a failure is ours, from here on it is the program's
     if not job["argv"]:
-        PYTHON.run(BOX, job["env"], job["args"])
+        PYTHON.run(BOX, job["env"], job["args"], answer)
+    os.close(answer)  # up to here a failure is ours, from here on it is the program's
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, other programs expect not to
         signal.signal(ignored, signal.SIG_DFL)
     try:

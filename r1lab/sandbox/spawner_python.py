@@ -19,13 +19,13 @@ for name in COMMON.split():
     import_module(name)
 
 
-def run(folder: str, env: dict[str, str], args: list[str]) -> None:
-    """Run main.py in this forked interpreter, to the end of the process."""
+def run(folder: str, env: dict[str, str], args: list[str], answer: int) -> None:
+    """Run main.py in this forked interpreter, to the end of the process; `answer` is closed before its first line."""
     os.environ.clear()
     os.environ.update(env)
-    sys.stdin = open(0, -1, "utf-8", "surrogateescape", "\n", False)
-    sys.stdout = open(1, "w", -1, "utf-8", "surrogateescape", "\n", False)
-    sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", "\n", False)
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", newline="\n", closefd=False)
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", newline="\n", closefd=False)
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", newline="\n", closefd=False)
     sys.__dict__.update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
     module = types.ModuleType("__main__")
     module.__file__ = os.path.join(folder, "main.py")
@@ -34,10 +34,11 @@ def run(folder: str, env: dict[str, str], args: list[str]) -> None:
     sys.argv = ["main.py", *args]
     sys.path.insert(0, folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    with open("main.py", "rb") as file:
+        source = file.read()
+    os.close(answer)
     code = 0
     try:
-        with open("main.py", "rb") as file:
-            source = file.read()
         exec(compile(source, module.__file__, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as stop:
         code = status(stop.code)

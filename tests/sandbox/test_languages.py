@@ -136,9 +136,9 @@ HERE = [name for name in SAMPLES if available(BY_NAME[name])]
 JAVA = "java"  # whose virtual machine holds its own heap, and says OutOfMemoryError before the limit is met
 
 
-@pytest.fixture(scope="module", params=["auto", "watcher"])
-def sandbox(request: pytest.FixtureRequest) -> Iterator[LocalSandbox]:
-    made = LocalSandbox(workers=1, tree=request.param)
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[LocalSandbox]:
+    made = LocalSandbox(workers=1)
     yield made
     made.close()
 
@@ -164,6 +164,16 @@ def test_failures(sandbox: LocalSandbox, name: str) -> None:
     assert (loop.verdict, loop.detail.splitlines()[0]) == (Verdict.TIMEOUT, "limit on time")
     (hoard,) = sandbox.run(Program(name, sample.hoard), [Test()], replace(limits, seconds=4.0))
     assert hoard.verdict is Verdict.MEMORY or (name == JAVA and "OutOfMemoryError" in hoard.detail), hoard
+
+
+@pytest.mark.parametrize("name", [name for name in HERE if name in ("javascript", "java", "bash")])
+def test_runtimes_with_threads_and_maps_of_their_own_are_held_by_a_watcher_too(name: str) -> None:
+    sandbox, sample = LocalSandbox(workers=1, tree="watcher"), SAMPLES[name]
+    (right,) = sandbox.run(Program(name, sample.right), [Test(NUMBERS, "12")], LIMITS)
+    assert right.passed, right
+    (hoard,) = sandbox.run(Program(name, sample.hoard), [Test()], LIMITS)
+    assert hoard.verdict is Verdict.MEMORY or (name == JAVA and "OutOfMemoryError" in hoard.detail), hoard
+    sandbox.close()
 
 
 def test_the_samples_hold_every_language_that_is_here_but_standards() -> None:
