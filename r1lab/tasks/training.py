@@ -27,6 +27,7 @@ from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
 from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.stream import Stream
+from r1lab.trainers.watch import Thresholds, Watch
 
 log = logging.getLogger("r1lab")
 
@@ -97,6 +98,9 @@ def train(
     trainer.add_callback(evaluator)
     progress = Progress(cfg.task.name)
     progress.attach(trainer)
+    if watched := cfg.task.get("watch"):
+        thresholds = Thresholds(**{**watched, "stop": tuple(watched.stop)})
+        trainer.add_callback(Watch(folder, thresholds, [reward.__name__ for reward in rewards], progress.say))
     trainer.stateful = [item.function for item in rewards if hasattr(item.function, "state_dict")]
     manifest.add(folder, dataset={"rows": len(splits.train), "fingerprint": fingerprint(splits.train)})
     if not checkpoint:
