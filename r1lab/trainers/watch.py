@@ -60,7 +60,7 @@ class Thresholds:
     length_explosion: float | None = 4.0
     kl: float | None = 10.0
     entropy_collapse: float | None = 0.02
-    stop: tuple[str, ...] = ()
+    stop: Sequence[str] = ()
 
 
 class Watch(TrainerCallback):
