@@ -17,6 +17,7 @@ from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
 from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
+from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hardware import cores, gpus
 from r1lab.plan.model import check_model, parameters_of
 from r1lab.plan.places import Files, line_of
@@ -94,6 +95,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
     findings += check_data(resolved, where)
+    findings += check_grpo(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)
     lacking = check_folder(resolved, run_dir, where)

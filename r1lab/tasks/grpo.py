@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from r1lab.data import loading as data
+from r1lab.data.curriculum import ordered
 from r1lab.models import loading as models
 from r1lab.rewards.base import build_all
 from r1lab.runs.folder import RunFolder
@@ -22,6 +23,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     splits = data.load(cfg.dataset)
     models.check_prompts(model, tokenizer, splits.train["prompt"], args.max_completion_length)
     rewards = build_all(cfg)
+    if cfg.task.curriculum.column:
+        splits.train = ordered(splits.train, **cfg.task.curriculum, seed=cfg.seed)
+        args.shuffle_dataset = False
     args.reward_weights = [reward.weight for reward in rewards]
     trainer = GRPO(
         model=model,
@@ -31,5 +35,6 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         reward_funcs=rewards,
         folder=folder,
         shortcuts=cfg.engine.shortcuts,
+        resample=cfg.task.resample,
     )
     return train(trainer, cfg, folder, model, tokenizer, splits, rewards)
