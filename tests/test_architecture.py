@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "rewards": {"config", *FLOOR},
     "evaluation": {"data", "engines", "rewards", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
-    "models": {"data", "trainers", *FLOOR},  # the tiny model is trained on first use
+    "models": {"config", "data", "trainers", *FLOOR},  # the tiny model is trained on first use
     "tasks": {"data", "engines", "evaluation", "models", "report", "rewards", "runs", "trainers", *FLOOR},
 }
 

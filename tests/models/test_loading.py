@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from r1lab.errors import UserError
 from r1lab.models import tiny
-from r1lab.models.loading import facts, fingerprint, load, source
+from r1lab.models.loading import facts, fingerprint, load
+from r1lab.models.source import source
 from r1lab.models.templates import CHATML
 from r1lab.notebook import compose
 
@@ -41,7 +42,9 @@ def test_the_built_model(cfg: DictConfig) -> None:
         "name": "tiny",
         "revision": None,
         "source": "built",
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "attention": "sdpa",
+        "parameters": (count := sum(parameter.numel() for parameter in model.parameters())),
+        "trained": count,
         "fingerprint": fingerprint(model),
     }
 
@@ -60,7 +63,7 @@ def test_the_configs_template_and_end_token_win(cfg: DictConfig, saved: Path, tm
     model, tok = load(cfg, "cpu")
     assert tok.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False) == "x"
     assert tok.eos_token == "<answer>"
-    assert model.generation_config.eos_token_id == tok.convert_tokens_to_ids("<answer>")
+    assert model.generation_config.eos_token_id == [tok.convert_tokens_to_ids(word) for word in ("<answer>", tiny.END)]
     cfg.chat_template = "{{ 1 + 1 }}"
     assert load(cfg, "cpu")[1].apply_chat_template([{"role": "user", "content": "x"}], tokenize=False) == "2"
 
