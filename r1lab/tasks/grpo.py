@@ -6,11 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.data import loading as data
 from r1lab.models import loading as models
-from r1lab.rewards.base import build_all
+from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder
-from r1lab.tasks.training import arguments, quiet, train
+from r1lab.tasks.training import arguments, parts, quiet, train
 from r1lab.trainers.grpo import GRPO
 
 
@@ -18,16 +17,15 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train a model on its own completions and save it; see `training.train` for what is returned."""
     quiet()
     args = arguments(cfg, folder)
-    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    splits = data.load(cfg.dataset)
+    model, tokenizer, splits, rewards = parts(cfg)
     models.check_prompts(model, tokenizer, splits.train["prompt"], args.max_completion_length)
-    rewards = build_all(cfg)
     args.reward_weights = [reward.weight for reward in rewards]
     trainer = GRPO(
         model=model,
         args=args,
         train_dataset=splits.train.remove_columns([c for c in ("messages",) if c in splits.train.column_names]),
         processing_class=tokenizer,
+        peft_config=peft_config(cfg, tokenizer),
         reward_funcs=rewards,
         folder=folder,
         shortcuts=cfg.engine.shortcuts,
