@@ -59,6 +59,13 @@ def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     return whole
 
 
+def complete_head(model: Any) -> None:
+    """Give a head that peft has wrapped, as it does where embedding and head are one matrix, the bias that TRL reads."""
+    head = model.get_output_embeddings()
+    if head is not None and not hasattr(head, "bias"):
+        head.bias = getattr(head.original_module, "bias", None)
+
+
 def _require_peft() -> None:
     if not installed("peft"):
         raise ConfigError([Finding("adapters need peft, which is not installed", "adapter", fix=EXTRAS["peft"])])

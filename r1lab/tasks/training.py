@@ -20,6 +20,7 @@ from r1lab.data.splits import Splits
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import UserError
 from r1lab.evaluation.sampling import Diagnose
+from r1lab.models.adapters import complete_head
 from r1lab.models.loading import facts, load_model
 from r1lab.models.saving import save
 from r1lab.models.tokens import load_tokenizer
@@ -106,6 +107,7 @@ def train(
     Returns:
         The run's final metrics: the last evaluation and, as `<name>_before`, the first; steps and seconds.
     """
+    complete_head(trainer.model)
     checkpoint = folder.last_checkpoint()
     folder.rewind(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
     started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
