@@ -56,7 +56,7 @@ def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """A model with the adapter of a folder added to its weights."""
     _require_peft()
     whole: PreTrainedModel = import_module("peft").PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    return whole
+    return whole.requires_grad_(True)  # peft had frozen it
 
 
 def complete_head(model: Any) -> None:

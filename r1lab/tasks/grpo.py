@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.models import loading as models
 from r1lab.models.adapters import peft_config
+from r1lab.models.reference import as_loaded
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks.training import arguments, parts, quiet, train
 from r1lab.trainers.grpo import GRPO
@@ -20,12 +21,15 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     model, tokenizer, splits, rewards = parts(cfg)
     models.check_prompts(model, tokenizer, splits.train["prompt"], args.max_completion_length)
     args.reward_weights = [reward.weight for reward in rewards]
+    adapter = peft_config(cfg, tokenizer)
+    if args.beta and adapter is None:
+        args.model_init_kwargs = as_loaded(model, cfg.model, args, folder.path / "reference")
     trainer = GRPO(
         model=model,
         args=args,
         train_dataset=splits.train.remove_columns([c for c in ("messages",) if c in splits.train.column_names]),
         processing_class=tokenizer,
-        peft_config=peft_config(cfg, tokenizer),
+        peft_config=adapter,
         reward_funcs=rewards,
         folder=folder,
         shortcuts=cfg.engine.shortcuts,

@@ -174,3 +174,29 @@ def test_a_wrong_field_of_an_adapter_is_refused() -> None:
             compose("adapter=qlora", word, "dry_run=true")
         assert caught.value.findings[0].what.startswith(f"{word.partition('=')[0]} is not a field")
         assert caught.value.findings[0].nearest == (nearest or "adapter.quantisation.load_in_4bit")
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("model.rope.theta=100", "model.context=256"), LORA], ids=["as it is", "rope", "adapter"]
+)
+def test_the_reference_is_the_model_before_training(go: Go, words: tuple[str, ...], small: tuple[str, ...]) -> None:
+    """At the first step policy and reference are one model, so that their divergence is 0."""
+    _, folder = go(
+        "grpo",
+        *words,
+        *BATCH["grpo"],
+        "trainer.beta=0.1",
+        "trainer.max_steps=2",
+        "trainer.learning_rate=0.1",
+        "trainer.warmup_steps=0",
+    )
+    kl = [item["kl"] for item in stream(folder) if "kl" in item]
+    assert kl[0] == pytest.approx(0, abs=1e-6) and kl[1] > 1e-4
+    assert (folder / "reference").exists() == ("model.rope.theta=100" in words)
+
+
+def test_the_reference_of_a_merged_adapter(go: Go) -> None:
+    _, first = go("sft", *LORA, *STEPS, *BATCH["sft"], "adapter.merge=false", folder="first")
+    words = (f"model.path={first}/model", *BATCH["grpo"], "trainer.beta=0.1", "trainer.max_steps=1")
+    _, folder = go("grpo", *words)
+    assert [item["kl"] for item in stream(folder) if "kl" in item] == [pytest.approx(0, abs=1e-6)]
