@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Rope:
-    """Rotary position embeddings; what is None stays as the model was published.
+    """Rotary position embeddings; what is None is as the model's own config says.
 
     `theta` is the base frequency. `type` names the scaling (linear, dynamic, yarn, longrope, llama3) and the others are
     its parameters, as transformers calls them; `original_context` is the context before scaling, in tokens.
@@ -71,9 +71,10 @@ class Model:
     templates, a .jinja file or Jinja text, and null for the model's own; `eos_token` is the token that ends a turn.
 
     The architecture, in counts and tokens: `type` is transformers' model_type, `head_dim` hidden / heads where null,
-    `tied` whether embedding and head are one matrix, `bias` whether queries, keys and values have one. `rope` is given
-    to the model as well: a theta or scaling of one's own goes here, and `context` with it. `parameters` is the exact
-    count. `max_new_tokens` is the longest completion worth sampling.
+    `tied` whether embedding and head are one matrix, `bias` whether queries, keys and values have one, `published_rope`
+    the rotary embeddings of the repository, `parameters` the exact count. None of this changes the model; `rope` does:
+    a theta or scaling of one's own is written into its config, and `context` with it. `max_new_tokens` is the longest
+    completion worth sampling.
     """
 
     name: str = "???"
@@ -85,6 +86,7 @@ class Model:
     kernels: bool = False
     chat_template: str | None = None
     eos_token: str | None = None
+    rope: Rope = field(default_factory=Rope)
     type: str | None = None
     layers: int | None = None
     hidden: int | None = None
@@ -98,7 +100,7 @@ class Model:
     bias: bool | None = None
     experts: Experts = field(default_factory=Experts)
     latent: Latent = field(default_factory=Latent)
-    rope: Rope = field(default_factory=Rope)
+    published_rope: Rope = field(default_factory=Rope)
     parameters: int | None = None
     max_new_tokens: int = 512
     build: dict[str, Any] | None = None

@@ -28,6 +28,7 @@ SCHEMA = "r1lab.config.schema"
 TYPED = {
     "model": "Model",
     "model.rope": "Rope",
+    "model.published_rope": "Rope",
     "model.experts": "Experts",
     "model.latent": "Latent",
     "dataset": "Dataset",

@@ -141,6 +141,14 @@ def test_what_is_published_is_left_alone(saved: Path, cfg: DictConfig, caplog: p
     assert "rope" not in caplog.text
 
 
+def test_a_files_facts_do_not_change_what_a_folder_holds(saved: Path) -> None:
+    words = (f"model.path={saved}", "model.dtype=float32", "dataset=arithmetic", "accelerator=cpu")
+    cfg = compose("model=qwen2.5-math-7b-rope-300k", "model.eos_token=null", *words).model
+    assert cfg.published_rope.theta == 300_000
+    model: Any = load(cfg, "cpu")[0]
+    assert model.config.rope_parameters["rope_theta"] == 10_000 and model.config.max_position_embeddings == 256
+
+
 def test_rotary_embeddings_for_a_model_that_has_none(cfg: DictConfig) -> None:
     cfg.rope.theta = 1.0
     with pytest.raises(UserError, match="gpt2 has no rotary embeddings"):

@@ -61,7 +61,7 @@ def real_config(cfg: DictConfig) -> Any:
         "max_position_embeddings": cfg.context,
         "tie_word_embeddings": cfg.tied,
     }
-    rope = {NAMES.get(str(key), str(key)): value for key, value in cfg.rope.items() if value is not None}
+    rope = {NAMES.get(str(key), str(key)): value for key, value in cfg.published_rope.items() if value is not None}
     if rope:
         numbers["rope_parameters"] = {"rope_type": "default", **rope}
     if cfg.head_dim:

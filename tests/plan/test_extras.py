@@ -151,10 +151,21 @@ def test_rotary_embeddings_of_ones_own(r1lab: CommandLine) -> None:
     cfg = r1lab.accepts("model=qwen2.5-math-7b", "model.rope.theta=300000", "model.context=32768", "outputs=out")
     assert cfg.model.rope.theta == 300000
     cfg = r1lab.accepts(*BIG, "model.rope={type: yarn, factor: 4}")
-    assert (cfg.model.rope.type, cfg.model.rope.factor, cfg.model.rope.theta) == ("yarn", 4, 1000000)
+    assert (cfg.model.rope.type, cfg.model.rope.factor, cfg.model.rope.theta) == ("yarn", 4, None)
+    assert cfg.model.published_rope.theta == 1_000_000
 
 
 def test_extras_names_what_pyproject_offers() -> None:
     text = (Path(extras.__file__).parents[2] / "pyproject.toml").read_text()
     for package in EXTRAS:
         assert f'"{package}>=' in text
+
+
+@pytest.mark.parametrize(("words", "on"), [((), True), (("accelerator=cpu", "model.dtype=float32"), False)])
+def test_gradients_are_checkpointed_on_gpus(
+    words: tuple[str, ...], on: bool, r1lab: CommandLine, there: set[str]
+) -> None:
+    assert r1lab.accepts(*BIG, *words).trainer.gradient_checkpointing is on
+    assert (
+        r1lab.accepts(*BIG, *words, f"trainer.gradient_checkpointing={not on}").trainer.gradient_checkpointing is not on
+    )
