@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "plan": {"config", "runs", *FLOOR},
     "console": {"plan", "report", *FLOOR},
     "launch.local": {"launch", "launch.worker", "runs", *FLOOR},
+    "launch.audit": {"runs", *FLOOR},
     "launch": set(),
     "notebook": {"config", "plan", "launch.local", *FLOOR},
     "main": {"console", "config", "plan", "launch.local", *FLOOR},
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     "rewards": {"config", "sandbox", *FLOOR},
     "evaluation": {"data", "engines", "rewards", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
-    "models": {"data", "trainers", *FLOOR},  # the tiny model is trained on first use
+    "models": {"config", "data", "runs", "trainers", *FLOOR},  # the tiny model is trained on first use
     "tasks": {
         "config",
         "data",

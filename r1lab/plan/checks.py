@@ -15,6 +15,7 @@ from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
+from r1lab.plan.extras import advice, attention_facts, check_extras
 from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
 from r1lab.plan.grpo import check_grpo
@@ -34,11 +35,11 @@ OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "resume_from_checkpoint": "resume=FOLDER goes on with a run",
     "use_cpu": "accelerator=cpu says so",
     "reward_weights": "reward.NAME.weight=NUMBER says so",
-    "model_init_kwargs": "r1lab loads the model: model.dtype, model.attention",
+    "model_init_kwargs": "r1lab loads the model: model.dtype, model.attention, model.kernels",
     "disable_tqdm": "the progress bar follows the terminal",
     "overwrite_output_dir": "every run has its own folder",
 }
-DRY_RUNS = (True, False, "json")
+DRY_RUNS = (True, False, "json", "full")
 
 
 @dataclass
@@ -98,7 +99,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_grpo(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)
-    lacking = check_folder(resolved, run_dir, where)
+    findings += advice(resolved, where)
+    lacking = check_folder(resolved, run_dir, where) + check_extras(resolved, where)
     if resolved.dry_run:  # the run may be meant for another machine
         lacking = [replace(finding, severity="warning") for finding in lacking]
     plan = Plan(resolved, run_dir, findings + lacking)
@@ -155,7 +157,9 @@ def resolve(cfg: DictConfig) -> DictConfig:
 def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     findings = []
     if cfg.dry_run not in DRY_RUNS:
-        findings.append(Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json or false"))
+        findings.append(
+            Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, full, json or false")
+        )
     if not cfg.name or Path(cfg.name).is_absolute() or ".." in Path(cfg.name).parts:
         findings.append(Finding(f"name={cfg.name!r} is no folder under {cfg.outputs}", where("name"), fix="name=WORD"))
     for name in cfg.get("trainer") or {}:
@@ -206,6 +210,8 @@ def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
             "task": cfg.task.name,
             "model": f"{cfg.model.name}" + (f", {count:,} parameters" if count else ""),
             "weights from": cfg.model.path or cfg.model.repo or "built on first use, then cached",
+            "attention": attention_facts(cfg),
+            **({"adapter": cfg.adapter.name} if cfg.adapter.get("_target_") else {}),
             "dataset": cfg.dataset.name,
             "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
             or "none",

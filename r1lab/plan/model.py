@@ -8,34 +8,61 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
+from r1lab.plan.template import check_rope, check_template
 from r1lab.wording import display, nearest
 
-ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
+ATTENTIONS = ("auto", "sdpa", "eager", "flash_attention_2")
 ALIASES = {"fp16": "float16", "fp32": "float32", "bf16": "bfloat16", "half": "float16", "flash": "flash_attention_2"}
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def parameters_of(model: DictConfig) -> int | None:
-    """Parameters of a Qwen2-like decoder from its architecture; None where the numbers are not all given.
+    """Parameters of a decoder: the count its file gives, else worked out; None where the numbers are not all given.
 
-    Embedding and head are counted apart unless the model ties them, which the small ones (hidden < 2048) do.
+    A bias on queries, keys and values and one matrix for embedding and head are taken where nothing is said: the
+    former as Qwen2 has it, the latter for small models (hidden < 2048).
     """
     names = ("layers", "hidden", "intermediate", "heads", "kv_heads", "vocabulary")
+    if model.get("parameters") is not None:
+        return int(model.parameters)
     if any(model.get(name) is None for name in names):
         return None
-    hidden, head = model.hidden, model.hidden // model.heads
-    attention = hidden * head * (2 * model.heads + 2 * model.kv_heads) + head * (model.heads + 2 * model.kv_heads)
-    layer = attention + 3 * hidden * model.intermediate + 2 * hidden
-    embeddings = model.vocabulary * hidden * (1 if hidden < 2048 else 2)
-    return int(model.layers * layer + embeddings + hidden)
+    tied = model.hidden < 2048 if model.get("tied") is None else model.tied
+    dense = 3 * model.hidden * model.intermediate
+    layer = _latent_attention(model) if (model.get("latent") or {}).get("kv_rank") else _attention(model)
+    layer += 2 * model.hidden  # the norms
+    blocks = model.layers * dense
+    if (model.get("experts") or {}).get("routed"):
+        experts = model.experts
+        expert = 3 * model.hidden * experts.intermediate
+        sparse = (experts.routed + (experts.shared or 0)) * expert + experts.routed * (model.hidden + 1)
+        blocks = experts.dense_layers * dense + (model.layers - experts.dense_layers) * sparse
+    embeddings = model.vocabulary * model.hidden * (1 if tied else 2)
+    return int(model.layers * layer + blocks + embeddings + model.hidden)
+
+
+def _attention(model: DictConfig) -> int:
+    """Parameters of one layer's attention; Qwen3 has a norm of a head's width for queries and one for keys."""
+    head = model.get("head_dim") or model.hidden // model.heads
+    weights = model.hidden * head * 2 * (model.heads + model.kv_heads)
+    bias = head * (model.heads + 2 * model.kv_heads) if model.get("bias") is not False else 0
+    return int(weights + bias + (2 * head if model.get("type") == "qwen3" else 0))
+
+
+def _latent_attention(model: DictConfig) -> int:
+    """Parameters of one layer's multi-head latent attention: down to two ranks, a norm each, up again, and out."""
+    ranks, hidden, heads = model.latent, model.hidden, model.heads
+    queries = ranks.query_rank * (hidden + 1 + heads * (ranks.nope_dim + ranks.rope_dim))
+    keys = hidden * (ranks.kv_rank + ranks.rope_dim) + ranks.kv_rank * (1 + heads * (ranks.nope_dim + ranks.value_dim))
+    return int(queries + keys + heads * ranks.value_dim * hidden)
 
 
 def check_model(cfg: DictConfig, where: Where) -> list[Finding]:
     """A model without weights to load, words that no model knows, and completions longer than the context."""
     model = cfg.model
     findings = []
-    if model.path and not (Path(model.path) / "config.json").is_file():
-        inner = [item for item in ("model", "final") if (Path(model.path) / item / "config.json").is_file()]
+    if model.path and not _holds_model(Path(model.path)):
+        inner = [item for item in ("model", "final") if _holds_model(Path(model.path) / item)]
         what = f"model.path={display(Path(model.path))} holds no saved model (no config.json)"
         close = f"model.path={display(Path(model.path) / inner[0])}" if inner else ""
         findings.append(Finding(what, where("model.path"), close, "a folder that a run saved: model.path=RUN/model"))
@@ -54,11 +81,16 @@ def check_model(cfg: DictConfig, where: Where) -> list[Finding]:
         if model.context and longest and longest >= model.context:
             what = f"{key}={longest} leaves no room for a prompt in a context of {model.context} tokens"
             findings.append(Finding(what, where(key), fix=f"{key}={model.context // 2} or less"))
+    findings += check_template(cfg, where) + check_rope(cfg, where)
     length = cfg.trainer.get("max_length") if cfg.get("trainer") else None
     if model.context and length and length > model.context:
         what = f"trainer.max_length={length} is beyond the model's context of {model.context} tokens"
         findings.append(Finding(what, where("trainer.max_length"), f"trainer.max_length={model.context}"))
     return findings
+
+
+def _holds_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
 def _completion(cfg: DictConfig) -> int | None:

@@ -26,6 +26,7 @@ NEED = {  # options that name nothing by themselves
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
+ELSEWHERE = {"adapter/qlora": "adapter.quantisation"}  # options that need what the machine of the tests may lack
 
 
 def words_for(option: str) -> list[str]:
@@ -42,7 +43,7 @@ def test_there_are_options() -> None:
     assert SHIPPED_EXPERIMENTS
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in NEED])
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in (*NEED, *ELSEWHERE)])
 def test_an_option_plans(option: str, r1lab: CommandLine) -> None:
     plan = r1lab.plan(*words_for(option))
     assert plan.findings == []
@@ -50,6 +51,14 @@ def test_an_option_plans(option: str, r1lab: CommandLine) -> None:
     group, _, name = option.partition("/")
     chosen = list(plan.cfg.reward) if group == "reward" else plan.cfg[group].get("name", name)
     assert chosen == ([name] if group == "reward" else name)
+
+
+@pytest.mark.parametrize("option", sorted(ELSEWHERE))
+def test_an_option_for_other_machines_plans_with_a_warning(option: str, r1lab: CommandLine) -> None:
+    group, _, name = option.partition("/")
+    plan = r1lab.plan(*words_for(option), "dry_run=true")
+    assert plan.cfg[group].name == name and plan.errors == []
+    assert all(finding.what.startswith(ELSEWHERE[option]) for finding in plan.findings)
 
 
 @pytest.mark.parametrize("option", sorted(NEED))
