@@ -51,11 +51,16 @@ check: $(VENV)/installed-dev  ## what CI runs: format, lint, types, tests
 bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line
 	$(BIN)/python -m benchmarks.grpo_step
+	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.sandbox
+	$(BIN)/python -m benchmarks.sandbox_server
 
-drill: $(VENV)/installed-dev  ## the long checks: three untouched seeds with controls, 20 kills each of GRPO and SFT
+drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m slow
 	$(BIN)/python -m tests.drill.seeds
 	$(BIN)/python -m tests.drill.kills
+	$(BIN)/python -m tests.drill.malformed
+	$(BIN)/python -m tests.drill.attacks
 
 relock:  ## renew constraints.txt from what pip resolves today
 	rm -rf build/relock && $(PYTHON) -m venv build/relock

@@ -2,8 +2,8 @@
 
 python -m benchmarks.sandbox       # writes benchmarks/results/sandbox.json
 
-Python: tests per second, two at once, beside as many `python3 -c` with the same program. C++: a cold compiler's cache and
-20 tests, beside g++ and 20 runs of what it made. Fails where a box is less than 3 times as fast for Python (it forks a
+Python: tests per second, two at once, beside as many `python3 -c` with the same program. C++: a cold cache and
+20 tests, beside g++ and 20 tests, beside g++ and 20 runs of what it made. Fails where a box is less than 3 times as fast for Python (it forks a
 warm interpreter), or costs more than 1.15 times the bare tools for C++.
 """
 

@@ -14,12 +14,15 @@ from r1lab.rewards.named import part
 Settings = Mapping[str, Any]
 
 
-def weighted_sum(completions: list[str], *, parts: dict[str, Any], **columns: Any) -> list[Mark]:
+def weighted_sum(
+    completions: list[str], *, parts: dict[str, Any], sandbox: Settings | None = None, **columns: Any
+) -> list[Mark]:
     """Σ weight × score over several rewards as one; None where any of them skips, a failure where any of them fails.
 
     Args:
         completions: (B,) texts.
         parts: name → weight, or name → parameters with `weight` among them.
+        sandbox: the config of the sandbox for parts that run programs.
         columns: (B,) each, whatever the parts read.
 
     Raises:
@@ -27,7 +30,7 @@ def weighted_sum(completions: list[str], *, parts: dict[str, Any], **columns: An
     """
     if not parts:
         raise ConfigError([Finding("weighted_sum has no parts", fix="parts={accuracy: 1.0, format: 0.2}")])
-    rewards = [built(name, settings) for name, settings in parts.items()]
+    rewards = [built(name, settings, sandbox) for name, settings in parts.items()]
     judged = [reward.judge(completions, **columns) for reward in rewards]
     return [_sum(row, rewards) for row in zip(*judged, strict=True)]
 
@@ -47,6 +50,7 @@ def gate(
     then: dict[str, Any] | str,
     at_least: float = 1.0,
     otherwise: float = 0.0,
+    sandbox: Settings | None = None,
     **columns: Any,
 ) -> list[Mark]:
     """The second reward's score where the first one's is at least `at_least`, else `otherwise`.
@@ -58,12 +62,13 @@ def gate(
         completions: (B,) texts.
         first: the name of the reward that must be passed, or {name: parameters}.
         then: the one that scores.
+        sandbox: the config of the sandbox for a reward that runs programs.
         columns: (B,) each, whatever both read.
 
     Raises:
         ConfigError: either is no reward.
     """
-    opening, scoring = only(first), only(then)
+    opening, scoring = only(first, sandbox), only(then, sandbox)
     count = len(completions)
     opened = opening.judge(completions, **columns)
     marks: list[Mark] = [otherwise if isinstance(mark, float) else mark for mark in opened]
@@ -79,20 +84,20 @@ def gate(
     return marks
 
 
-def only(settings: Settings | str) -> Reward:
+def only(settings: Settings | str, sandbox: Settings | None = None) -> Reward:
     """The one reward that a name or {name: parameters} describes."""
     named = {settings: {}} if isinstance(settings, str) else settings
     if len(named) != 1:
         raise ConfigError([Finding(f"{dict(named)} is not one reward", fix="format, or {format: {}}")])
     ((name, values),) = named.items()
-    return built(str(name), values)
+    return built(str(name), values, sandbox)
 
 
-def built(name: str, settings: Any) -> Reward:
+def built(name: str, settings: Any, sandbox: Settings | None = None) -> Reward:
     """The reward of a name with its weight or its parameters; made once, so that one with a state keeps it."""
-    return _built(name, json.dumps(settings, sort_keys=True))
+    return _built(name, json.dumps(settings, sort_keys=True), json.dumps(sandbox, sort_keys=True))
 
 
 @cache
-def _built(name: str, settings: str) -> Reward:
-    return part(name, json.loads(settings))
+def _built(name: str, settings: str, sandbox: str) -> Reward:
+    return part(name, json.loads(settings), json.loads(sandbox))

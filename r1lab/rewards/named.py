@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from r1lab.config.experiments import CONF
 from r1lab.errors import ConfigError, Finding
@@ -31,23 +31,38 @@ def load(name: str, **parameters: Any) -> Reward:
     if name not in names():
         raise ConfigError([Finding(f"there is no reward {name!r}", nearest=nearest(name, names()), fix=some(names()))])
     cfg = OmegaConf.create({name: {}, "sandbox": OmegaConf.load(CONF / "sandbox" / "local.yaml")})
-    cfg.merge_with(OmegaConf.load(CONF / "reward" / f"{name}.yaml"))
+    cfg.merge_with(_shipped(name))
     for key, value in parameters.items():  # replaced, not merged: `parts={…}` are all the parts
         cfg[name][key] = value
     return build(name, cfg[name])
 
 
-def part(name: str, settings: Any) -> Reward:
+def part(name: str, settings: Any, sandbox: Mapping[str, Any] | None = None) -> Reward:
     """A reward inside another one: by its name and a weight, or by its name and a mapping of its parameters.
 
-    A mapping with a `_target_` describes a reward that r1lab does not ship.
+    A mapping with a `_target_` describes a reward that r1lab does not ship. One that runs programs does so in
+    `sandbox`, unless it names another.
 
     Raises:
         ConfigError: see `load`; or the settings are neither.
     """
     if isinstance(settings, Mapping):
         values = {str(key): value for key, value in settings.items()}
-        return build(name, OmegaConf.create(values)) if "_target_" in values else load(name, **values)
+        if "_target_" in values:
+            return build(name, OmegaConf.create(values))
+        return load(name, **({"sandbox": sandbox} if sandbox and "sandbox" in _keys(name) else {}) | values)
     if isinstance(settings, int | float) and not isinstance(settings, bool):
-        return load(name, weight=settings)
+        return part(name, {"weight": settings}, sandbox)
     raise ConfigError([Finding(f"{name}: {settings!r} is neither a weight nor parameters", fix=f"{name}: 1.0")])
+
+
+def _keys(name: str) -> set[str]:
+    """The keys of a shipped reward's file; none where there is no such reward."""
+    return {str(key) for key in _shipped(name)[name]} if name in names() else set()
+
+
+def _shipped(name: str) -> DictConfig:
+    """The config file of a shipped reward."""
+    loaded = OmegaConf.load(CONF / "reward" / f"{name}.yaml")
+    assert isinstance(loaded, DictConfig)
+    return loaded

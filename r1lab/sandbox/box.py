@@ -27,7 +27,7 @@ from typing import Any
 from r1lab.errors import SandboxError
 from r1lab.sandbox import cgroup, container, seccomp
 from r1lab.sandbox.base import Limits
-from r1lab.sandbox.job import SELF_PROCESSES, Execution, Job, bundle
+from r1lab.sandbox.job import ENVIRONMENT, SELF_PROCESSES, Execution, Job, bundle
 
 log = logging.getLogger("r1lab")
 
@@ -186,7 +186,7 @@ class Box:
         watched = self.group is None
         code = seccomp.program(watched) if seccomp.supported() else b""
         socket_size = int(cgroup.read(Path("/proc/sys/net/core/wmem_default")) or SOCKET)
-        return {"uid": self.user, "filter": code.hex(), "watch": watched, "socket": socket_size}
+        return {"uid": self.user, "filter": code.hex(), "watch": watched, "socket": socket_size, "env": ENVIRONMENT}
 
     def _send(self, message: bytes, fds: list[int]) -> None:
         try:

@@ -104,7 +104,6 @@ def bundle(job: Job, limits: Limits, root: bool) -> bytes:
     words = {
         "argv": list(job.argv) if job.argv else None,
         "args": list(job.args),
-        "env": ENVIRONMENT,
         "files": {name: len(content) for name, content in job.files.items()},
         "collect": list(job.collect),
         "extra": len(job.extra),

@@ -38,6 +38,7 @@ REFUSED = {
     "shmget": (29, 194),
     "msgget": (68, 186),
     "semget": (64, 190),
+    "mq_open": (240, 180),
     "vmsplice": (278, 75),
     "io_setup": (206, 0),
     "bpf": (321, 280),
@@ -63,6 +64,7 @@ SHARED, ANONYMOUS = 0x01, 0x20  # of mmap's flags; SHARED is set in MAP_SHARED_V
 LOAD, EQUAL, ATLEAST, ANY, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF: ld word, jeq, jge, jset, ret
 NUMBER, ARCH, FIRST_ARGUMENT, THIRD_ARGUMENT, FOURTH_ARGUMENT = 0, 4, 16, 32, 40  # offsets in struct seccomp_data
 ALLOW, KILL, EPERM, ENOSYS, EAFNOSUPPORT = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026, 0x00050061
+GROUP = 6  # numbers that are looked at together: the kernel tries each call when a filter is set, for every program
 X32 = 0x40000000  # numbers of the x32 ABI, which the table above does not know
 
 
@@ -85,11 +87,7 @@ def program(watched: bool = False) -> bytes:
         (LOAD, 0, 0, NUMBER),
         (ATLEAST, 0, 1, X32),
         (RETURN, 0, 0, EPERM),
-        (EQUAL, 0, 1, CLONE3),
-        (RETURN, 0, 0, ENOSYS),
     ]
-    for numbers in REFUSED.values():
-        code += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, EPERM)]
     by_argument = {
         CLONE[column]: [
             (LOAD, 0, 0, FIRST_ARGUMENT),
@@ -121,5 +119,12 @@ def program(watched: bool = False) -> bytes:
         ]
     for number, lines in by_argument.items():
         code += [(EQUAL, 0, len(lines) + 1, number), *lines, (RETURN, 0, 0, ALLOW)]
+    code += [(EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, ENOSYS)]
+    refused = sorted(numbers[column] for numbers in REFUSED.values())
+    for start in range(0, len(refused), GROUP):
+        group = refused[start : start + GROUP]
+        code += [(ATLEAST, 0, len(group) + 1, group[0]), (ATLEAST, len(group) + 2, 0, group[-1] + 1)]
+        code += [(EQUAL, len(group) - place, 0, number) for place, number in enumerate(group)]
+        code += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, EPERM)]
     code += [(RETURN, 0, 0, ALLOW)]
     return b"".join(struct.pack("HBBI", *line) for line in code)

@@ -29,7 +29,7 @@ PYTHON, RIGHTS, USAGE = map(import_module, ("spawner_python", "spawner_rights", 
 del sys.path[0]
 
 CLONE = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
-NEW_NAMESPACES = 0x00020000 | 0x20000000 | 0x08000000  # mounts, pids, IPC
+NEW_NAMESPACES = 0x00020000 | 0x20000000  # mounts, pids; of IPC only the box has its own: the filter refuses it
 NOSUID_NODEV, NOEXEC = 2 | 4, 8
 BOX = "/tmp/box"
 ANSWER, HIGH = 199, 200  # descriptors out of the way of a program's own
@@ -47,41 +47,66 @@ def main() -> None:
     settings = json.loads(sock.recv(1 << 16))
     settings["filter"] = RIGHTS.seccomp(bytes.fromhex(settings["filter"]))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which pid 1 does not hear; Python's own handler it would
+    os.environ.clear()
+    os.environ.update(settings["env"])
     RIGHTS.private()
     RIGHTS.no_network()
     RIGHTS.expendable(-900)
     gc.collect()
     gc.freeze()
+    world = prepare(settings, sock)
     while True:
-        message, control, _, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(253 * 4))
+        message, fds = receive(sock)
         if not message:
             os._exit(0)
-        fds = array.array("i")
-        for _, _, data in control:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-        reply = run(settings, json.loads(message), list(fds), sock)
+        reply = run(settings, world, message, fds, sock)
         for fd in fds:
             os.close(fd)
         sock.send(json.dumps(reply).encode())
+        world = prepare(settings, sock)
 
 
-def run(settings: Settings, limits: dict[str, float], fds: list[int], sock: socket.socket) -> dict[str, Any]:
-    """Run one program to its end: how it ended, and what it used."""
-    report, answer = os.pipe()
-    began = time.monotonic()
-    pid = RIGHTS.call(RIGHTS.libc.syscall, CLONE, NEW_NAMESPACES | signal.SIGCHLD, 0, 0, 0, 0)
+def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """The next message and the open files that came with it."""
+    message, control, _, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(253 * 4))
+    fds = array.array("i")
+    for _, _, data in control:
+        fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return message, list(fds)
+
+
+def prepare(settings: Settings, sock: socket.socket) -> tuple[int, socket.socket]:
+    """A world for the next program, made while nobody waits for it: its first process, and the way to tell it more."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = fork(NEW_NAMESPACES)
     if pid == 0:
-        os.close(report)
+        ours.close()
         sock.close()
-        guarded(answer, init, settings, limits, fds, answer)
-    os.close(answer)
+        guarded(theirs.fileno(), init, settings, theirs)
+    theirs.close()
+    return pid, ours
+
+
+def run(
+    settings: Settings, world: tuple[int, socket.socket], message: bytes, fds: list[int], sock: socket.socket
+) -> dict[str, Any]:
+    """Run one program to its end: how it ended, and what it used."""
+    pid, inside = world
+    began = time.monotonic()
     usage = USAGE.Usage(settings["watch"], settings["socket"])
-    cause = watch(pid, sock, limits, began, usage)
+    try:
+        inside.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        cause = watch(pid, sock, json.loads(message), began, usage)
+    except BrokenPipeError:
+        cause = ""  # somebody killed it; what follows says so
     if cause:
         os.kill(pid, signal.SIGKILL)  # a namespace dies with its first process
     _, _, used = os.wait4(pid, 0)
-    with os.fdopen(report, "rb") as pipe:
-        words = pipe.readline()
+    try:
+        words = inside.recv(1 << 16)
+    except ConnectionResetError:  # it died before it read what it was told
+        words = b""
+    inside.close()
     told = json.loads(words) if words else {"status": None, "error": "" if cause else "the box's first process died"}
     return {
         **told,
@@ -92,13 +117,19 @@ def run(settings: Settings, limits: dict[str, float], fds: list[int], sock: sock
     }
 
 
+def fork(flags: int = 0) -> int:
+    """A child in other namespaces. Not os.fork, whose handlers touch, and so copy, a hundred pages of memory."""
+    pid: int = RIGHTS.call(RIGHTS.libc.syscall, CLONE, flags | signal.SIGCHLD, 0, 0, 0, 0)
+    return pid
+
+
 def guarded(answer: int, function: Callable[..., None], *args: Any) -> NoReturn:
     """Run what never returns in a forked process; its failure is reported, not raised into the parent's code."""
     try:
         function(*args)
     except BaseException as error:  # this process ends here, whatever it was
         told = {"status": None, "error": f"{type(error).__name__}: {error}"[:2000]}
-        os.write(answer, json.dumps(told).encode() + b"\n")
+        os.write(answer, json.dumps(told).encode())
     finally:
         os._exit(1)
 
@@ -131,20 +162,21 @@ def watch(pid: int, sock: socket.socket, limits: dict[str, float], began: float,
         os.close(pidfd)
 
 
-def init(settings: Settings, limits: dict[str, float], fds: list[int], answer: int) -> None:
+def init(settings: Settings, told: socket.socket) -> None:
     """The first process of the program's namespace: builds its world, starts it, and clears up behind it."""
     RIGHTS.expendable(900)
-    answer = os.dup2(answer, ANSWER, inheritable=False)
+    answer = os.dup2(told.fileno(), ANSWER, inheritable=False)
+    mount("/proc", 0)
+    message, fds = receive(told)
+    limits = json.loads(message)
     bundle, streams = fds[0], fds[1:4]
     length = int.from_bytes(os.pread(bundle, 8, 0), "little")
     job = json.loads(os.pread(bundle, length, 8))
     sizes = job["files"]
     room = int(limits["memory"])
     stored = sum(sizes.values()) + ROOM * (len(sizes) + 2)
-    for path, size in (("/proc", 0), ("/tmp", room + stored), ("/dev/shm", room)):
-        options = f"size={size},nr_inodes=65536,mode=1777" if size else ""
-        flags = NOSUID_NODEV | (0 if path == "/tmp" else NOEXEC)
-        RIGHTS.call(RIGHTS.libc.mount, b"box", path.encode(), b"tmpfs" if size else b"proc", flags, options.encode())
+    mount("/tmp", room + stored)
+    mount("/dev/shm", room, NOEXEC)
     uid = settings["uid"]
     os.mkdir(BOX, 0o755)
     os.chown(BOX, uid, uid)
@@ -154,7 +186,7 @@ def init(settings: Settings, limits: dict[str, float], fds: list[int], answer: i
         place(name, bundle, offset, size, uid)
         offset += size
     extra, targets = fds[4 : 4 + job["extra"]], fds[4 + job["extra"] :]
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         guarded(answer, program, settings, job, [*streams, *extra], answer)
     for fd in (*streams, *extra):
@@ -170,18 +202,26 @@ def init(settings: Settings, limits: dict[str, float], fds: list[int], answer: i
     except (ProcessLookupError, ChildProcessError):
         pass
     found = [fetch(box, name, fd) for name, fd in zip(job["collect"], targets)]
-    os.write(answer, json.dumps({"status": status, "error": "", "collected": found}).encode() + b"\n")
+    os.write(answer, json.dumps({"status": status, "error": "", "collected": found}).encode())
     os._exit(0)
+
+
+def mount(path: str, size: int, flags: int = 0) -> None:
+    """A fresh file system of so many bytes; 0: the one of the namespace's processes."""
+    options = f"size={size},nr_inodes=65536,mode=1777" if size else ""
+    kind, flags = (b"tmpfs", flags | NOSUID_NODEV) if size else (b"proc", NOEXEC | NOSUID_NODEV)
+    RIGHTS.call(RIGHTS.libc.mount, b"box", path.encode(), kind, flags, options.encode())
 
 
 def place(name: str, bundle: int, offset: int, size: int, uid: int) -> None:
     """Copy a part of an open file into the box."""
-    path = os.path.join(BOX, name)
-    folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
-    while folder != BOX:
-        os.chown(folder, uid, uid)
-        folder = os.path.dirname(folder)
+    path = f"{BOX}/{name}"
+    if "/" in name:
+        folder = os.path.dirname(path)
+        os.makedirs(folder, exist_ok=True)
+        while folder != BOX:
+            os.chown(folder, uid, uid)
+            folder = os.path.dirname(folder)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
     end = offset + size
     while offset < end:
@@ -222,12 +262,12 @@ def program(settings: Settings, job: Job, wanted: list[int], answer: int) -> Non
         resource.setrlimit(kind, (value, value))
     RIGHTS.drop(settings["uid"], settings["filter"])
     if not job["argv"]:
-        PYTHON.run(BOX, job["env"], job["args"], answer)
+        PYTHON.run(BOX, job["args"], answer)
     os.close(answer)  # up to here a failure is ours, from here on it is the program's
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, other programs expect not to
         signal.signal(ignored, signal.SIG_DFL)
     try:
-        os.execvpe(job["argv"][0], job["argv"], job["env"])
+        os.execvp(job["argv"][0], job["argv"])
     except (OSError, ValueError) as error:
         os.write(2, f"{job['argv'][0]}: {error}\n".encode(errors="replace"))
     os._exit(127)

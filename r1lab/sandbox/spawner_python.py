@@ -4,6 +4,7 @@ import atexit
 import builtins
 import gc
 import os
+import random
 import signal
 import sys
 import threading
@@ -12,17 +13,16 @@ from importlib import import_module
 from typing import Any
 
 COMMON = (  # what most programs import: forked along, not read again
-    "bisect collections dataclasses decimal fractions functools heapq io itertools json math operator random re "
+    "bisect collections dataclasses decimal fractions functools heapq io itertools json math operator re "
     "statistics string time typing"
 )
 for name in COMMON.split():
     import_module(name)
 
 
-def run(folder: str, env: dict[str, str], args: list[str], answer: int) -> None:
+def run(folder: str, args: list[str], answer: int) -> None:
     """Run main.py in this forked interpreter, to the end of the process; `answer` is closed before its first line."""
-    os.environ.clear()
-    os.environ.update(env)
+    random.seed()  # a fork has its parent's state
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", newline="\n", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", newline="\n", closefd=False)
     sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", newline="\n", closefd=False)

@@ -38,8 +38,9 @@ def expendable(score: int) -> None:
     """How readily this process is ended where memory runs out, 1000 first; less than before only root may ask."""
     call(libc.prctl, DUMPABLE, 1)  # else the file is not its own
     try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(score))
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(fd, str(score).encode())
+        os.close(fd)
     except PermissionError:
         return
     finally:

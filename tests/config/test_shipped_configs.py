@@ -29,11 +29,22 @@ NEED = {  # options that name nothing by themselves
 ELSEWHERE = {"adapter/qlora": "adapter.quantisation"}  # options that need what the machine of the tests may lack
 
 
+COLUMNS = {  # of rewards that read more than the default dataset has
+    "code": ["verification_info"],
+    "binary_code": ["verification_info"],
+    "ioi_code": ["id", "test_names", "grader_files", "time_limit", "memory_limit"],
+    "cf_code": ["id", "language", "official_tests", "time_limit", "memory_limit"],
+}
+
+
 def words_for(option: str) -> list[str]:
     """The command that chooses an option, with the task that a trainer belongs to."""
     group, _, name = option.partition("/")
     if group == "reward":
-        return [f"reward=[{name}]"]
+        if name not in COLUMNS:
+            return [f"reward=[{name}]"]
+        columns = ",".join(["problem", "answer", *COLUMNS[name]])
+        return [f"reward=[{name}]", "dataset=hub", "dataset.repo=some/where", f"dataset.columns=[{columns}]"]
     return [f"task={name}", f"trainer={name}"] if group == "trainer" else [f"{group}={name}"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from r1lab.rewards import Failure, load
 from r1lab.rewards.code import code, last_block
 from r1lab.sandbox import shared
+from r1lab.sandbox.base import Outcome, Verdict
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 
@@ -114,3 +115,19 @@ def test_by_hand_through_load():
 )
 def test_last_block(text, language, block):
     assert last_block(text, language) == block
+
+
+def test_inside_other_rewards_it_runs_in_their_sandbox():
+    elsewhere = {"_target_": "tests.rewards.test_code.Elsewhere"}
+    texts = [fenced("print(1)"), "no form at all"]
+    gate = load("gate", first="code_format", then="code", sandbox=elsewhere)
+    assert gate(texts, verification_info=[info()] * 2) == [1.0, 0.0]
+    both = load("weighted_sum", parts={"code": 2.0, "code_format": 0.5}, sandbox=elsewhere)
+    assert both(texts, verification_info=[info()] * 2) == [2.5, 0.0]
+
+
+class Elsewhere:
+    """A sandbox in which everything passes."""
+
+    def run(self, submission, tests, limits=None, *, stop_at_failure=False):
+        return [Outcome(Verdict.PASSED, 1.0) for _ in tests]

@@ -27,7 +27,7 @@ from r1lab.sandbox.base import Limits, Program, Test, Verdict
 from r1lab.sandbox.box import Box
 from r1lab.sandbox.job import Job
 from r1lab.sandbox.local import LocalSandbox
-from tests.sandbox.attacking import children
+from tests.sandbox.attacking import BOX_PROCESSES, children, settled
 
 PYTHON = Path("/usr/bin/python3")
 DOUBLE = Program("python", "print(int(input()) * 2)")
@@ -101,7 +101,7 @@ def test_a_box_killed_from_outside_costs_its_job_one_more_try(sandbox: LocalSand
         kill(box)
         assert running.result()[0].verdict is Verdict.PASSED
     assert sandbox.idle != [box]
-    assert len(children()) == len(sandbox.boxes) * len(children_of_one())
+    settled(len(sandbox.boxes) * BOX_PROCESSES)
 
 
 def test_a_box_killed_twice_is_a_failure_of_the_sandbox(sandbox: LocalSandbox) -> None:
@@ -290,7 +290,7 @@ def test_the_first_process_does_not_hear_signals() -> None:
 
 def started(box: Box) -> bool:
     """Whether a program runs in the box."""
-    return bool(box.spawner) and any(parent_of(pid) == box.spawner for pid in children())
+    return bool(box.spawner) and any(parent_of(parent_of(pid)) == box.spawner for pid in children())
 
 
 def parent_of(pid: int) -> int:
@@ -299,15 +299,6 @@ def parent_of(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return 0
-
-
-def children_of_one() -> set[int]:
-    """The processes that one idle box is made of."""
-    before = children()
-    box = Box(PYTHON)
-    made = children() - before
-    box.close()
-    return made
 
 
 def kill(box: Box) -> None:
