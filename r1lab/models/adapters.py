@@ -60,7 +60,7 @@ def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
 
 
 def complete_head(model: Any) -> None:
-    """Give a head that peft has wrapped, as it does where embedding and head are one matrix, the bias that TRL reads."""
+    """Give a head that peft has wrapped, as where embedding and head are one matrix, the bias that TRL reads."""
     head = model.get_output_embeddings()
     if head is not None and not hasattr(head, "bias"):
         head.bias = getattr(head.original_module, "bias", None)

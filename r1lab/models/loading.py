@@ -60,9 +60,10 @@ def load_model(
     attention, reason = choose_attention(cfg.attention, cfg.dtype, device)
     log.info("attention: %s (%s)", attention, reason)
     options: dict[str, Any] = {"use_kernels": True} if cfg.kernels else {}
-    if quantisation:
-        options |= {"quantization_config": BitsAndBytesConfig(**quantisation), "device_map": {"": torch.device(device)}}
     try:
+        if quantisation:
+            options["quantization_config"] = BitsAndBytesConfig(**quantisation)
+            options["device_map"] = {"": torch.device(device)}
         config = AutoConfig.from_pretrained(base, revision=cfg.revision)
         set_rope(config, cfg)
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(

@@ -1,4 +1,4 @@
-"""The reference model of GRPO with beta > 0: TRL loads it a second time, from where the config says the model is from."""
+"""The reference model of GRPO with beta > 0, which TRL loads from where the model's config says that it is from."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 from transformers import PreTrainedTokenizerBase, Trainer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from r1lab.models.card import card
 from r1lab.models.loading import load_model
@@ -42,6 +43,7 @@ def save(
         return
     model.generation_config.save_pretrained(folder)
     if merging:
+        unset_hf_deepspeed_config()  # else ZeRO-3 would wait for the other processes to load their part
         again = cfg.model.copy()
         with open_dict(again):
             again.path, again.attention, again.kernels = str(folder), "sdpa", False

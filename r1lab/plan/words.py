@@ -6,6 +6,7 @@ shows all that is wrong.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -182,7 +183,9 @@ def _unparsable(word: str, error: Exception) -> Finding:
         group = next((group for group in groups() if word in options_of(group)), "")
         return Finding(f"{word!r} is not key=value", "command line", f"{group}={word}" if group else f"{word}=VALUE")
     reason = str(error).strip().splitlines()[0]
-    return Finding(f"{word!r} cannot be read: {reason}", "command line", fix="quote it: 'key=\"a value, with commas\"'")
+    key, _, value = word.partition("=")
+    quoted = shlex.quote(f'{key}="{value}"') if '"' not in value else "'key=\"a value, with commas\"'"
+    return Finding(f"{word!r} cannot be read: {reason}", "command line", fix=f"quote it: {quoted}")
 
 
 def finding_of(error: Exception) -> Finding:

@@ -80,7 +80,7 @@ def examine(
     """The findings about a tokenizer, some rows of the dataset and the rewards of a run."""
     wanted = {kind(reward): reward for reward in rewards}
     told = tags_lost(tok) if wanted.keys() & {*OPENED, "think_format"} else []
-    told += opening(tok, wanted)
+    told += opening(tok, wanted, [reward.__name__ for reward in rewards])
     if cfg.task.name in TRAINED_ON_TEXT:
         told += trained_turns(tok)
     elif end_of_turn(tok) is None:
@@ -111,14 +111,14 @@ def tags_lost(tok: PreTrainedTokenizerBase) -> list[Finding]:
     return [Finding(what, "model", fix="a tokenizer that holds them as ordinary tokens, or reward=[accuracy]")]
 
 
-def opening(tok: PreTrainedTokenizerBase, wanted: Mapping[str, Reward]) -> list[Finding]:
+def opening(tok: PreTrainedTokenizerBase, wanted: Mapping[str, Reward], names: Sequence[str]) -> list[Finding]:
     """Rewards that want the think block opened by the completion while the prompt opens it, or the other way round."""
     opened = turn(tok)[0].rstrip().endswith("<think>")
     findings = []
     for name in OPENED:
         if opened and name in wanted:
             what = f"the chat template ends the prompt with <think>, so reward {wanted[name].__name__} can never be met"
-            nearest = "reward=[…,think_format]" if name == "format" else ""
+            nearest = _with(names, wanted[name].__name__, "think_format") if name == "format" else ""
             fix = "model.chat_template=FILE.jinja without it"
             if "<｜Assistant｜>" in tok.get_vocab():
                 fix = "model.chat_template=deepseek, which leaves <think> to the completion"
@@ -126,8 +126,12 @@ def opening(tok: PreTrainedTokenizerBase, wanted: Mapping[str, Reward]) -> list[
     if not opened and "think_format" in wanted:
         name = wanted["think_format"].__name__
         what = f"the chat template leaves <think> to the completion, so reward {name} can never be met"
-        findings.append(Finding(what, f"reward.{name}", "reward=[…,format]"))
+        findings.append(Finding(what, f"reward.{name}", _with(names, name, "format")))
     return findings
+
+
+def _with(names: Sequence[str], old: str, new: str) -> str:
+    return f"reward=[{','.join(new if name == old else name for name in names)}]"
 
 
 def trained_turns(tok: PreTrainedTokenizerBase) -> list[Finding]:
@@ -146,7 +150,7 @@ def trained_turns(tok: PreTrainedTokenizerBase) -> list[Finding]:
         return [_no_end(tok, "error")]
     if not end_is_labelled(tok, prompt, answer):
         what = f"the end token {tok.eos_token} has no label: the template ends an answer with {last}"
-        return [Finding(what, "model.eos_token", f"model.eos_token={last}")]
+        return [Finding(what, "model.eos_token", f"\"model.eos_token='{last}'\"")]
     return []
 
 

@@ -108,6 +108,12 @@ def test_attention_is_said(saved: Path, cfg: DictConfig, caplog: pytest.LogCaptu
         load(cfg, "cpu")
 
 
+def test_four_bits_without_their_package(saved: Path, cfg: DictConfig) -> None:
+    cfg.path = str(saved)
+    with pytest.raises(UserError, match=r"cannot be loaded: .*bitsandbytes"):
+        load(cfg, "cpu", {"load_in_4bit": True})
+
+
 def test_a_theta_of_ones_own(saved: Path, cfg: DictConfig, caplog: pytest.LogCaptureFixture) -> None:
     """As open-r1/Qwen2.5-Math-7B-RoPE-300k was made: the base frequency and the context change, the weights do not."""
     cfg.path = str(saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,10 @@ def test_a_config_folder_that_is_not_there(r1lab: CommandLine) -> None:
         "where": "--config-dir my_cnf",
         "nearest": "--config-dir my_conf",
     }
+
+
+def test_a_value_that_needs_quotes_is_shown_in_them(r1lab: CommandLine) -> None:
+    finding = r1lab.one("model=qwen2.5-1.5b", "model.eos_token=<|im_end|>")
+    assert finding["fix"] == "quote it: 'model.eos_token=\"<|im_end|>\"'"
+    words = ("model=qwen2.5-1.5b", shlex.split(finding["fix"].partition(": ")[2])[0], "outputs=out")
+    assert r1lab.accepts(*words).model.eos_token == "<|im_end|>"

@@ -51,14 +51,14 @@ def test_a_template_that_opens_the_think_block(tmp_path: Path) -> None:
     folder = save("deepseek distill", tmp_path)
     findings = audit(run(folder, rewards="accuracy,format,tag_count"))
     assert [(item.where, item.nearest) for item in findings] == [
-        ("reward.format", "reward=[…,think_format]"),
+        ("reward.format", "reward=[accuracy,think_format,tag_count]"),
         ("reward.tag_count", ""),
     ]
     assert all("ends the prompt with <think>" in item.what for item in findings)
     assert all(item.fix.startswith("model.chat_template=deepseek") for item in findings)
     assert audit(run(folder, rewards="accuracy,think_format")) == []
     (other,) = audit(run(folder, "model.chat_template=deepseek", rewards="accuracy,think_format"))
-    assert other.nearest == "reward=[…,format]" and "leaves <think> to the completion" in other.what
+    assert other.nearest == "reward=[accuracy,format]" and "leaves <think> to the completion" in other.what
 
 
 def test_a_template_that_drops_the_thinking_it_should_teach(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_end_token_that_the_template_never_writes(tmp_path: Path) -> None:
     folder = save("qwen2.5 base", tmp_path)
     (finding,) = audit(run(folder, "model.eos_token='<|endoftext|>'", task="sft"))
     assert finding.what == "the end token <|endoftext|> has no label: the template ends an answer with <|im_end|>"
-    assert finding.nearest == "model.eos_token=<|im_end|>"
+    assert finding.nearest == "\"model.eos_token='<|im_end|>'\""
     assert audit(run(folder, "model.eos_token='<|endoftext|>'")) == []  # sampling stops at both
 
 
