@@ -48,6 +48,7 @@ ENUMS = {
     "logging_strategy": "IntervalStrategy",
     "eval_strategy": "IntervalStrategy",
 }
+BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 Where = Callable[[str], str]
 
 
@@ -62,7 +63,8 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
         schema[group] = dict(parameters(f"{SCHEMA}.{name}") or {})
     loader = declared_by(cfg, "dataset")
     if loader is not None:
-        schema["dataset"].update({**loader, "_target_": Parameter("_target_", "str", True)})
+        words = {name: item for name, item in loader.items() if name not in BY_TASK}
+        schema["dataset"].update({**words, "_target_": Parameter("_target_", "str", True)})
     elif isinstance(cfg.get("dataset"), DictConfig) and cfg.dataset.get("_target_", "???") != "???":
         del schema["dataset"]
     if isinstance(cfg.get("task"), DictConfig):

@@ -34,7 +34,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """
     quiet()
     model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    splits = data.load(cfg.dataset)
+    splits = data.load(cfg.dataset, "eval")
     rows = splits.test.select(range(min(cfg.eval.problems, len(splits.test))))
     if len(rows) == 0:
         raise DataError(f"dataset {cfg.dataset.name} holds no problem out (eval.problems={cfg.eval.problems})")

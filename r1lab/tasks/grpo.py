@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.data import lengths
 from r1lab.data import loading as data
 from r1lab.models import loading as models
 from r1lab.rewards.base import build_all
@@ -18,10 +19,13 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train a model on its own completions and save it; see `training.train` for what is returned."""
     quiet()
     args = arguments(cfg, folder)
-    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
     splits = data.load(cfg.dataset)
-    models.check_prompts(model, tokenizer, splits.train["prompt"], args.max_completion_length)
     rewards = build_all(cfg)
+    data.require(splits, rewards, cfg.dataset.name)
+    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
+    context = getattr(model.config, "max_position_embeddings", None)
+    evaluated = cfg.eval.max_tokens if cfg.eval.problems else 0
+    splits = lengths.fit_prompts(splits, tokenizer, context, (args.max_completion_length, evaluated), cfg.dataset)
     args.reward_weights = [reward.weight for reward in rewards]
     trainer = GRPO(
         model=model,

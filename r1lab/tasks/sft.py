@@ -6,7 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.data import lengths
 from r1lab.data import loading as data
+from r1lab.errors import UserError
 from r1lab.models import loading as models
 from r1lab.rewards.base import build_all
 from r1lab.runs.folder import RunFolder
@@ -18,8 +20,16 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train a model on the dataset's conversations and save it; see `training.train` for what is returned."""
     quiet()
     args = arguments(cfg, folder)
+    splits = data.load(cfg.dataset, "sft")
+    rewards = build_all(cfg)
+    data.require(splits, rewards, cfg.dataset.name)
     model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    splits = data.load(cfg.dataset)
-    rows = data.conversations(splits.train)
-    trainer = SFT(model=model, args=args, train_dataset=rows, processing_class=tokenizer)
-    return train(trainer, cfg, folder, model, tokenizer, splits, build_all(cfg))
+    form = "whole" if args.assistant_only_loss else "split"
+    rows = data.conversations(splits.train, "text" if cfg.dataset.text and not cfg.dataset.messages else form)
+    carried_over = args.packing and args.packing_strategy != "bfd"
+    rows = lengths.fit_conversations(rows, tokenizer, args.max_length, cfg.dataset, carried_over)
+    try:
+        trainer = SFT(model=model, args=args, train_dataset=rows, processing_class=tokenizer)
+    except ValueError as error:
+        raise UserError(f"trl refuses the rows or the settings: {error}") from error
+    return train(trainer, cfg, folder, model, tokenizer, splits, rewards)
