@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
@@ -26,7 +27,8 @@ def groups() -> list[str]:
 
 def as_text() -> str:
     """The groups and their options, for `--help`."""
-    return "\n".join(f"  {name:<12} {', '.join(options_of(name))}" for name in groups())
+    lines = (f"  {name:<12} {', '.join(options_of(name))}" for name in groups())
+    return "\n".join(fill(line, 118, subsequent_indent=" " * 15, break_on_hyphens=False) for line in lines)
 
 
 def options_of(group: str) -> list[str]:

@@ -109,7 +109,8 @@ def _of_one_type(entries: list[Entry], parts: list[Dataset], answer: str | None)
                 raise DataError(Finding(what, fix=f"columns: leave {name} out, or make them alike").text())
             elif _dtype(feature) == "float64":
                 wanted[name] = feature
-    return [part.cast(Features({name: wanted[name] for name in part.column_names})) for part in parts]
+    features = [Features({name: wanted[name] for name in part.column_names}) for part in parts]
+    return [part if part.features == like else part.cast(like) for part, like in zip(parts, features, strict=True)]
 
 
 def _dtype(feature: Any) -> str:

@@ -79,12 +79,11 @@ def held_out(cfg: DictConfig) -> int | str:
     return int(dataset.get("test") or 0) if "test" in dataset else "as its loader says"
 
 
-def described(cfg: DictConfig) -> str:
-    """The dataset in a few words, and what is held out of it."""
-    apart = held_out(cfg)
+def described(apart: int | str) -> str:
+    """What `held_out` says, for the plan."""
     if apart == 0:
-        return f"{cfg.dataset.name}; no held-out evaluation (dataset.test=0)"
-    return f"{cfg.dataset.name}; held out: {plural(apart, 'row') if isinstance(apart, int) else apart}"
+        return "nothing (dataset.test=0): no evaluation"
+    return f"up to {plural(apart, 'row')}" if isinstance(apart, int) else apart
 
 
 def check_columns(cfg: DictConfig, rows: str, columns: list[str], where: Where) -> list[Finding]:

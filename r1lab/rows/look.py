@@ -6,19 +6,21 @@ loads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from r1lab.errors import Finding
 from r1lab.rows.files import SAVED, Source, source_of
-from r1lab.rows.kinds import SCALARS, TEXT, Differs, Kind, kind_of, merge
+from r1lab.rows.kinds import NUMBER, SCALARS, TEXT, WHOLE, Differs, Kind, fits, kind_of, merge
 from r1lab.rows.roles import Roles, row_fault
 from r1lab.rows.text import TYPES, header_of, read_rows
 from r1lab.wording import display, some
 
+NUMBERS = (WHOLE, NUMBER)
 MOST_BROKEN = 5
 BATCH = 256
 PLANNED = 20_000  # rows of a parquet or arrow file that the planner reads; the loader reads them all
@@ -84,19 +86,18 @@ def _text(found: Look, roles: Roles) -> None:
         if is_csv and not _same_columns(found, _header(file), file):
             return
         before = found.rows
+        place = partial(_in_list if file.suffix.lower() == ".json" else _in_lines, display(file))
         for number, row in read_rows(file):
             if isinstance(row, Finding):
                 found.faults.append(row)
             else:
                 found.rows += 1
-                at = (
-                    f"{display(file)}, row {number}," if file.suffix.lower() == ".json" else f"{display(file)}:{number}"
-                )
+                at = partial(place, number)
                 fault = _merge_fields(found, row, roles) if is_csv else _merge_row(found, row, at, first, roles)
                 if fault:
-                    found.faults.append(Finding(f"{at} {fault}"))
+                    found.faults.append(Finding(f"{at()} {fault}"))
                 elif len(unfit) < MOST_BROKEN and (fault := row_fault(row, roles)):
-                    unfit.append(Finding(f"{at} {fault}"))
+                    unfit.append(Finding(f"{at()} {fault}"))
             if len(found.faults) == MOST_BROKEN:
                 return
         if found.rows == before and not found.faults:
@@ -105,6 +106,14 @@ def _text(found: Look, roles: Roles) -> None:
         found.faults += unfit[: MOST_BROKEN - len(found.faults)]
     if is_csv:
         found.kinds = {name: kind or TEXT for name, kind in found.kinds.items()}
+
+
+def _in_lines(shown: str, number: int) -> str:
+    return f"{shown}:{number}"
+
+
+def _in_list(shown: str, number: int) -> str:
+    return f"{shown}, row {number},"
 
 
 def _header(file: Path) -> list[str] | None:
@@ -120,12 +129,14 @@ def _can_hold(roles: Roles, found: Look) -> bool:
     return all(getattr(roles, role) in found.columns for role in roles.needed(found.columns))
 
 
-def _merge_row(found: Look, row: dict[str, Any], at: str, first: dict[str, str], roles: Roles) -> str:
+def _merge_row(found: Look, row: dict[str, Any], at: Callable[[], str], first: dict[str, str], roles: Roles) -> str:
     for name, value in row.items():
         if name not in found.kinds:
             found.columns.append(name)
             found.kinds[name] = None
         before = found.kinds[name]
+        if fits(value, before):
+            continue
         try:
             now = TEXT if name == roles.answer and isinstance(value, int) and abs(value) >= 2**63 else kind_of(value)
             if name == roles.answer and before != now and before in SCALARS and now in SCALARS:
@@ -137,12 +148,15 @@ def _merge_row(found: Look, row: dict[str, Any], at: str, first: dict[str, str],
                 return f"has {error.now} in column {name}" + ("" if error.before == "null" else f" and {error.before}")
             return f"has {error.now} in column {name}, which holds {error.before} since {first[name]}"
         if before is None and value is not None:
-            first[name] = at.removesuffix(",")
+            first[name] = at().removesuffix(",")
     return ""
 
 
 def _merge_fields(found: Look, row: dict[str, Any], roles: Roles) -> str:
-    """Narrow a CSV column to the first type in which every field so far can be written again as it stands."""
+    """Narrow a CSV column to the first type in which every field so far can be written again as it stands.
+
+    Whole numbers beside others become numbers, but not among answers, which are compared as they stand.
+    """
     for name, value in row.items():
         if value is None:
             continue
@@ -151,6 +165,8 @@ def _merge_fields(found: Look, row: dict[str, Any], roles: Roles) -> str:
             found.kinds[name] = TEXT
         elif known is None:
             found.kinds[name] = next(kind for kind, (fits, _) in TYPES.items() if fits(value))
+        elif known in NUMBERS and name != roles.answer and any(TYPES[kind][0](value) for kind in NUMBERS):
+            found.kinds[name] = known if TYPES[str(known)][0](value) else NUMBER
         elif not TYPES[str(known)][0](value):
             found.kinds[name] = TEXT
     return ""

@@ -63,8 +63,14 @@ def entries_of(listed: Sequence[Any], roles: Roles) -> tuple[list[Entry], list[F
             continue
         found = _faults(place, given)
         faults += found
-        if not found:
-            entries.append(_entry(number, given, roles))
+        if not found and (entry := _entry(number, given, roles)).columns != {}:
+            entries.append(entry)
+        elif not found:
+            named = [f"dataset.{role}" for role in ROLES if getattr(roles, role)]
+            what = f"{entry.label} has no column that the mixture names by {', '.join(named)}"
+            faults.append(
+                Finding(what, fix=f"columns: its columns to keep; or what its file names: {given['name']}.yaml")
+            )
     return entries, faults
 
 

@@ -1,7 +1,7 @@
 """Rows of JSON and CSV files one by one, each with its line, and what is wrong with a file on the way.
 
 Text stays text: a JSON string is never taken for a date, and a CSV column is only taken for numbers where every field
-would be written again exactly as it stands, so that 007, 1e3 and +1 stay as they are.
+is written as numbers are, so that 007, 1e3 and +1 stay as they are.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def parse(text: str) -> tuple[str, Any]:
 
     try:
         value = json.loads(text, object_pairs_hook=unique)
-        if "\\ud" in text.lower():
+        if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         return f"{error.msg} at column {error.colno}", None

@@ -23,16 +23,34 @@ NEED = {  # options that name nothing by themselves
     "model/hub": "model.repo has no value",
     "dataset/hub": "dataset.repo has no value",
     "dataset/local": "dataset.path has no value",
+    "dataset/mixture": "dataset.datasets has no value",
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
+TRAINED = ["task=sft", "reward=[format]"]
+FITTING = {  # what a dataset that has no answers, or nothing to train on, is for
+    "mixture-of-thoughts": TRAINED,
+    "codeforces-cots": TRAINED,
+    "codeforces": ["reward=[cf_code]"],
+    "verifiable-coding-problems-python": ["reward=[code]"],
+    "verifiable-coding-problems-python_decontaminated": ["reward=[code]"],
+    "ioi": ["reward=[ioi_code]"],
+    "aime_2024": ["task=eval"],
+    "aime_2025": ["task=eval"],
+    "math-500": ["task=eval"],
+    "gpqa": ["task=eval"],
+}
+PYTHON = ["dataset=verifiable-coding-problems-python"]
+TESTED = {"code": PYTHON, "binary_code": PYTHON, "cf_code": ["dataset=codeforces"], "ioi_code": ["dataset=ioi"]}
 
 
 def words_for(option: str) -> list[str]:
     """The command that chooses an option, with the task that a trainer belongs to."""
     group, _, name = option.partition("/")
     if group == "reward":
-        return [f"reward=[{name}]"]
+        return [f"reward=[{name}]", *TESTED.get(name, [])]
+    if group == "dataset":
+        return [f"dataset={name}", *FITTING.get(name, [])]
     return [f"task={name}", f"trainer={name}"] if group == "trainer" else [f"{group}={name}"]
 
 
