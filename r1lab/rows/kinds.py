@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 Kind = str | None | tuple[str, Any]  # None: only nulls so far; ("a list", kind); ("an object", {key: kind})
 WHOLE, NUMBER, TEXT, FLAG = "a whole number", "a number", "text", "true or false"
 SCALARS: tuple[Kind, ...] = (WHOLE, NUMBER, TEXT, FLAG)
+DEEPEST = 64  # Arrow and datasets go little deeper
 BEYOND = "a whole number beyond 64 bits (put it in quotes)"
 
 
@@ -26,14 +27,16 @@ def in_words(kind: Kind) -> str:
     return "null" if kind is None else kind if isinstance(kind, str) else kind[0]
 
 
-def kind_of(value: Any) -> Kind:
+def kind_of(value: Any, depth: int = 0) -> Kind:
     """The kind of a value as JSON has them.
 
     Raises:
-        Differs: the items of a list, or of one inside, do not go together; or a whole number is beyond 64 bits.
+        Differs: the items of a list, or of one inside, do not go together; or it is beyond what a column can hold.
     """
     if value is None:
         return None
+    if depth > DEEPEST:
+        raise Differs(None, f"lists or objects more than {DEEPEST} deep")
     if isinstance(value, bool):
         return FLAG
     if isinstance(value, int):
@@ -45,10 +48,10 @@ def kind_of(value: Any) -> Kind:
     if isinstance(value, str):
         return TEXT
     if isinstance(value, dict):
-        return "an object", {str(key): kind_of(item) for key, item in value.items()}
+        return "an object", {str(key): kind_of(item, depth + 1) for key, item in value.items()}
     inner: Kind = None
     for item in value:
-        inner = merge(inner, kind_of(item))
+        inner = merge(inner, kind_of(item, depth + 1))
     return "a list", inner
 
 

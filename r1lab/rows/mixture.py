@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ class Entry:
         """The mixture's roles under the names that this dataset's columns have."""
         if self.columns is None:
             return roles
-        return Roles(*(self.columns.get(getattr(roles, role) or "") for role in ROLES), use=roles.use)
+        named = {role: self.columns.get(getattr(roles, role) or "") for role in ROLES}
+        return replace(roles, **named)  # type: ignore[arg-type]  # mypy takes every field for one of text
 
 
 def entries_of(listed: Sequence[Any], roles: Roles) -> tuple[list[Entry], list[Finding]]:

@@ -78,6 +78,8 @@ def parse(text: str) -> tuple[str, Any]:
         return "nested too deeply", None
     except UnicodeEncodeError:
         return "half of a character (\\ud800 to \\udfff without its other half)", None
+    except ValueError:  # of Python's limit on digits, which JSON does not know
+        return "a whole number of thousands of digits (put it in quotes)", None
     return (f"the key {twice[0]!r} stands twice" if twice else ""), value
 
 
@@ -155,7 +157,8 @@ def undecodable_line(path: Path) -> int:
 
 def _whole(text: str) -> bool:
     digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and str(int(text)) == text and -(2**63) <= int(text) < 2**63
+    short = 0 < len(digits) < 20
+    return short and digits.isascii() and digits.isdigit() and str(int(text)) == text and -(2**63) <= int(text) < 2**63
 
 
 def _decimal(text: str) -> bool:

@@ -40,6 +40,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         raise DataError(f"dataset {cfg.dataset.name} holds no problem out (eval.problems={cfg.eval.problems})")
     models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
     rewards = build_all(cfg)
+    data.require(splits, rewards, cfg.dataset.name)
     manifest.add(
         folder, model=models.facts(model, cfg.model), dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)}
     )

@@ -102,6 +102,17 @@ def test_an_experiment_plans_as_its_first_line_says(name: str, r1lab: CommandLin
     assert [finding for plan in plans for finding in plan.findings] == []
 
 
+@pytest.mark.parametrize("file", sorted(CONF.glob("dataset/*.yaml")), ids=lambda file: file.stem)
+def test_a_dataset_of_the_hub_is_named_after_it_and_says_where_it_is(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    if repo := content.get("repo"):
+        assert file.read_text().startswith(f"# https://huggingface.co/datasets/{repo}: ")
+        assert file.stem == repo.partition("/")[2].lower()
+        roles = [content.get(role) for role in ("prompt", "answer", "messages", "completion") if content.get(role)]
+        assert set(roles) <= set(content["columns"] or roles)
+        assert {"config", "split"} <= content.keys() and ("test" in content or content.get("test_split"))
+
+
 @pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))
 def test_a_file_says_what_it_is_and_names_what_exists(file: Path) -> None:
     text = file.read_text()

@@ -72,6 +72,9 @@ Put = Callable[[str, str | bytes], Path]
             "x.jsonl:2 has a whole number beyond 64 bits (put it in quotes)",
         ),
         ('{"problem": "a", "n": [1, "b"]}', "x.jsonl:2 has text in column n and a whole number"),
+        ('{"n": ' + "1" * 5000 + "}", "x.jsonl:2 is broken: a whole number of thousands of digits (put it in quotes)"),
+        ('{"n": ' + "[" * 70 + "]" * 70 + "}", "x.jsonl:2 has lists or objects more than 64 deep in column n"),
+        ('{"n": ' + "[" * 9000 + "]" * 9000 + "}", "x.jsonl:2 is broken: nested too deeply"),
         ('"problem"', "x.jsonl:2 is broken: a row must be an object, not str"),
     ],
 )
@@ -106,6 +109,8 @@ def test_text_that_looks_like_something_else_stays_text(put: Put) -> None:
         {"problem": "12", "answer": "007", "id": 1, "when": "2024-01-02", "score": 0.5, "flag": True, "gap": None},
         {"problem": "NA", "answer": "1e3", "id": 2, "when": "nan", "score": 1.25, "flag": False, "gap": "x"},
     ]
+    put("digits.csv", f"problem,answer\na,{'1' * 5000}\n")
+    assert local.read("digits.csv", ASKED)["answer"] == ["1" * 5000]
     put("x.jsonl", '{"problem": "2024-01-02T00:00:00", "answer": 7}\n{"problem": "b", "answer": "07"}\n')
     assert local.read("x.jsonl", ASKED).to_list() == [
         {"problem": "2024-01-02T00:00:00", "answer": "7"},
