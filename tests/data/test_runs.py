@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from r1lab.errors import ConfigError, DataError
+from r1lab.errors import ConfigError, DataError, UserError
 from r1lab.notebook import compose, run
 
 Go = Callable[..., dict[str, Any]]
@@ -56,6 +56,12 @@ def test_sft_on_text_evaluates_nothing(go: Go, tmp_path: Path, capsys: pytest.Ca
     metrics = go("task=sft", "reward=[format]", "dataset=local", f"dataset.path={path}", *words)
     assert metrics["steps"] == 2 and not any(name.startswith("eval/") for name in metrics)
     assert "data: the rows have no prompt: nothing is evaluated on the way" in capsys.readouterr().out
+
+
+def test_a_template_that_does_not_mark_the_answers_is_refused(go: Go, tmp_path: Path) -> None:
+    path = rows(tmp_path / "x.jsonl", [10] * 6)
+    with pytest.raises(UserError, match="trl refuses the rows or the settings"):
+        go("task=sft", "reward=[format]", "trainer.assistant_only_loss=true", *local(path))
 
 
 def test_grpo_refuses_or_drops_prompts_without_room(go: Go, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
