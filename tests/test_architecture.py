@@ -42,11 +42,28 @@ MAY_IMPORT = {
     "report": FLOOR,
     "engines": FLOOR,
     "data": {"config", "rows", *FLOOR},
-    "rewards": {"config", *FLOOR},
+    "remote": FLOOR,
+    "sandbox": {"config", *FLOOR},
+    "providers": {"config", "remote", "sandbox", *FLOOR},
+    "sandbox_server": {"config", "providers", "remote", "sandbox", *FLOOR},
+    "rewards": {"config", "sandbox", *FLOOR},
     "evaluation": {"data", "engines", "rewards", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
     "models": {"data", "trainers", *FLOOR},  # the tiny model is trained on first use
-    "tasks": {"data", "engines", "evaluation", "models", "report", "rewards", "runs", "trainers", *FLOOR},
+    "tasks": {
+        "config",
+        "data",
+        "engines",
+        "evaluation",
+        "models",
+        "report",
+        "rewards",
+        "runs",
+        "sandbox",
+        "sandbox_server",
+        "trainers",
+        *FLOOR,
+    },
 }
 
 

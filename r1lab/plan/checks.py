@@ -17,12 +17,14 @@ from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data, described, held_out
 from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
+from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hardware import cores, gpus
 from r1lab.plan.model import check_model, parameters_of
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
 from r1lab.plan.rewards import check_inner
+from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.wording import nearest, plural
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
@@ -87,11 +89,13 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
     findings += _check_run(resolved, where)
+    findings += check_sandbox(resolved, where)
     if resolved.task.get("folder") is False:
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
     findings += check_data(resolved, where)
+    findings += check_grpo(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)
     lacking = check_folder(resolved, run_dir, where)

@@ -69,6 +69,9 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
         del schema["dataset"]
     if isinstance(cfg.get("task"), DictConfig):
         schema["task"] = {str(key): Parameter(str(key), "", False) for key in cfg.task}
+        for name in map(str, cfg.task):
+            if (fields := declared_by(cfg, f"task.{name}")) is not None:
+                schema[f"task.{name}"] = {**fields, "_target_": Parameter("_target_", "str", True)}
     rewards = cfg.get("reward")
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.data import lengths
 from r1lab.data import loading as data
+from r1lab.data.curriculum import ordered
 from r1lab.models import loading as models
 from r1lab.rewards.base import build_all
 from r1lab.runs.folder import RunFolder
@@ -26,6 +27,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     context = getattr(model.config, "max_position_embeddings", None)
     evaluated = cfg.eval.max_tokens if cfg.eval.problems else 0
     splits = lengths.fit_prompts(splits, tokenizer, context, (args.max_completion_length, evaluated), cfg.dataset)
+    if cfg.task.curriculum.column:
+        splits.train = ordered(splits.train, **cfg.task.curriculum, seed=cfg.seed)
+        args.shuffle_dataset = False
     args.reward_weights = [reward.weight for reward in rewards]
     trainer = GRPO(
         model=model,
@@ -35,5 +39,6 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         reward_funcs=rewards,
         folder=folder,
         shortcuts=cfg.engine.shortcuts,
+        resample=cfg.task.resample,
     )
     return train(trainer, cfg, folder, model, tokenizer, splits, rewards)

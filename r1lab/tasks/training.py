@@ -27,6 +27,7 @@ from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
 from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.stream import Stream
+from r1lab.trainers.watch import Watch
 
 log = logging.getLogger("r1lab")
 
@@ -97,6 +98,10 @@ def train(
     trainer.add_callback(evaluator)
     progress = Progress(cfg.task.name)
     progress.attach(trainer)
+    if watched := cfg.task.get("watch"):
+        values: dict[str, Any] = dict(OmegaConf.to_container(watched))  # type: ignore[arg-type]
+        thresholds = named(values.pop("_target_"))(**values)
+        trainer.add_callback(Watch(folder, thresholds, [reward.__name__ for reward in rewards], progress.say))
     trainer.stateful = [item.function for item in rewards if hasattr(item.function, "state_dict")]
     manifest.add(folder, dataset={"rows": len(splits.train), "fingerprint": fingerprint(splits.train)})
     if not checkpoint:
