@@ -27,16 +27,8 @@ def groups() -> list[str]:
 
 def as_text() -> str:
     """The groups and their options, for `--help`."""
-    return "\n".join(
-        fill(
-            ", ".join(options_of(name)),
-            116,
-            initial_indent=f"  {name:<12} ",
-            subsequent_indent=" " * 15,
-            break_on_hyphens=False,
-        )
-        for name in groups()
-    )
+    lines = (f"  {name:<12} {', '.join(options_of(name))}" for name in groups())
+    return "\n".join(fill(line, 118, subsequent_indent=" " * 15, break_on_hyphens=False) for line in lines)
 
 
 def options_of(group: str) -> list[str]:

@@ -125,9 +125,13 @@ class Adapter:
 class Dataset:
     """Where rows come from and which column is what.
 
-    `prompt` and `answer` name the columns that hold the problem and its gold answer, `messages` one that holds a whole
-    conversation for SFT; rewards see every column. `columns` lists what the dataset has, where that is known. The
-    remaining keys of an option are the parameters of its loader, `_target_`.
+    `prompt` and `answer` name the columns that hold the problem and its gold answer; rewards see every column. SFT
+    trains on `messages` (a whole conversation), else on `text`, else on `prompt` with `completion`, else on `prompt`
+    with `answer`. `columns` lists what the dataset has, where that is known. `system_prompt` is put before every
+    conversation; `own_system` says what becomes of one that a row has: "keep" or "replace". Rows beyond
+    `max_prompt_tokens` or (SFT) `max_tokens` are left out; `too_long` says what becomes of rows that do not fit:
+    "refuse", "drop", or (SFT) "truncate"; null is refuse, and truncate for SFT. The remaining keys of an option are the
+    parameters of its loader, `_target_`.
     """
 
     name: str = "???"
@@ -135,8 +139,14 @@ class Dataset:
     prompt: str | None = "problem"
     answer: str | None = "answer"
     messages: str | None = None
+    text: str | None = None
+    completion: str | None = None
     columns: list[str] | None = None
     system_prompt: str | None = None
+    own_system: str = "keep"
+    max_prompt_tokens: int | None = None
+    max_tokens: int | None = None
+    too_long: str | None = None
     diagnose: str | None = None
 
 

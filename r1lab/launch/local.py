@@ -64,11 +64,17 @@ def environment(cfg: DictConfig) -> dict[str, str]:
         env["OMP_NUM_THREADS"] = threads
     if cfg.accelerator.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""
-    if not cfg.dataset.get("repo") and (cfg.model.path or cfg.model.build):
+    if not on_a_hub(cfg.dataset) and (cfg.model.path or cfg.model.build):
         env["HF_HUB_OFFLINE"] = "1"  # nothing of this run is on a hub: never wait for one
     paths = [str(Path.cwd()), env.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return env
+
+
+def on_a_hub(dataset: DictConfig) -> bool:
+    """Whether a dataset, or one of a mixture, may have to be fetched."""
+    entries = dataset.get("datasets") or []
+    return bool(dataset.get("repo")) or any(entry.get("id") or entry.get("name") for entry in entries)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.batch import batch_of, check_batch
-from r1lab.plan.data import check_data
+from r1lab.plan.data import check_data, described, held_out
 from r1lab.plan.extras import advice, attention_facts, check_extras
 from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
@@ -213,6 +213,7 @@ def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
             "attention": attention_facts(cfg),
             **({"adapter": cfg.adapter.name} if cfg.adapter.get("_target_") else {}),
             "dataset": cfg.dataset.name,
+            "held out": described(held_out(cfg)),
             "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
             or "none",
             "folder": str(run_dir),

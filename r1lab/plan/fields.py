@@ -60,6 +60,7 @@ ENUMS = {
     "logging_strategy": "IntervalStrategy",
     "eval_strategy": "IntervalStrategy",
 }
+BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 Where = Callable[[str], str]
 
 
@@ -75,7 +76,8 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
     schema["adapter"]["_target_"] = Parameter("_target_", "str | None", False)
     for group in ("dataset", "adapter"):
         if (declared := declared_by(cfg, group)) is not None:
-            schema[group].update({**declared, "_target_": Parameter("_target_", "str", True)})
+            words = {name: item for name, item in declared.items() if name not in BY_TASK}
+            schema[group].update({**words, "_target_": Parameter("_target_", "str", True)})
         elif target_of(cfg, group) not in ("", "???"):
             del schema[group]
     if isinstance(OmegaConf.select(cfg, "adapter.quantisation"), DictConfig):

@@ -25,6 +25,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "accelerator.threads": COUNT,
     "dataset.train": COUNT,
     "dataset.test": NOT_NEGATIVE,
+    "dataset.max_prompt_tokens": COUNT,
+    "dataset.max_tokens": COUNT,
     "dataset.digits": (1, 15),
     "dataset.terms": (2, 9),
     "dataset.carries": SHARE,

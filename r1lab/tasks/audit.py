@@ -39,7 +39,7 @@ def audit(cfg: DictConfig) -> list[Finding]:
     """
     try:
         tok = load_tokenizer(cfg.model)
-        rows = data.load(cfg.dataset).train
+        rows = data.load(cfg.dataset, cfg.task.name if cfg.task.name in ("sft", "eval") else "").train
         return examine(cfg, tok, [rows[i] for i in range(min(ROWS, len(rows)))], build_all(cfg))
     except ConfigError as error:
         return error.findings

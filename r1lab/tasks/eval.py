@@ -34,12 +34,13 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """
     quiet()
     model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    splits = data.load(cfg.dataset)
+    splits = data.load(cfg.dataset, "eval")
     rows = splits.test.select(range(min(cfg.eval.problems, len(splits.test))))
     if len(rows) == 0:
         raise DataError(f"dataset {cfg.dataset.name} holds no problem out (eval.problems={cfg.eval.problems})")
     models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
     rewards = build_all(cfg)
+    data.require(splits, rewards, cfg.dataset.name)
     manifest.add(
         folder, model=models.facts(model, cfg.model), dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)}
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.data import lengths
 from r1lab.data import loading as data
 from r1lab.engines.base import Sampling
 from r1lab.engines.transformers import TransformersEngine
@@ -28,10 +29,11 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """
     quiet()
     model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    rows = data.load(cfg.dataset).train
-    rows = rows.select(range(min(cfg.task.problems, len(rows))))
-    models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
+    context = getattr(model.config, "max_position_embeddings", None)
+    splits = lengths.fit_prompts(data.load(cfg.dataset), tokenizer, context, (cfg.eval.max_tokens, 0), cfg.dataset)
+    rows = splits.train.select(range(min(cfg.task.problems, len(splits.train))))
     rewards = build_all(cfg)
+    data.require(splits, rewards, cfg.dataset.name)
     sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.eval.max_tokens, seed=cfg.seed)
     began = time.monotonic()
     with Counter("generate", len(rows) * cfg.task.n) as counter:

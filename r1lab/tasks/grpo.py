@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.data import lengths
 from r1lab.data.curriculum import ordered
-from r1lab.models import loading as models
 from r1lab.models.adapters import peft_config
 from r1lab.models.reference import as_loaded
 from r1lab.runs.folder import RunFolder
@@ -20,7 +20,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     quiet()
     args = arguments(cfg, folder)
     model, tokenizer, splits, rewards = parts(cfg)
-    models.check_prompts(model, tokenizer, splits.train["prompt"], args.max_completion_length)
+    context = getattr(model.config, "max_position_embeddings", None)
+    evaluated = cfg.eval.max_tokens if cfg.eval.problems else 0
+    splits = lengths.fit_prompts(splits, tokenizer, context, (args.max_completion_length, evaluated), cfg.dataset)
     if cfg.task.curriculum.column:
         splits.train = ordered(splits.train, **cfg.task.curriculum, seed=cfg.seed)
         args.shuffle_dataset = False

@@ -13,6 +13,7 @@ from typing import Any
 from datasets import Dataset
 from omegaconf import DictConfig
 
+from r1lab.data import lengths
 from r1lab.engines.base import Sampling
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import DataError
@@ -35,6 +36,9 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     quiet()
     args = arguments(cfg, folder)
     model, tokenizer, splits, rewards = parts(cfg)
+    context = getattr(model.config, "max_position_embeddings", None)
+    new_tokens = (cfg.model.max_new_tokens, cfg.eval.max_tokens if cfg.eval.problems else 0)
+    splits = lengths.fit_prompts(splits, tokenizer, context, new_tokens, cfg.dataset)
     if not (folder.path / KEPT).is_file():  # a resumed run fine-tunes on what the first one kept
         sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=cfg.seed)
         rows = splits.train.select(range(min(cfg.task.problems, len(splits.train))))

@@ -6,7 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.data.loading import conversations
+from r1lab.data import lengths
+from r1lab.data import loading as data
+from r1lab.errors import UserError
 from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks.training import arguments, parts, quiet, train
@@ -17,12 +19,14 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train a model on the dataset's conversations and save it; see `training.train` for what is returned."""
     quiet()
     args = arguments(cfg, folder)
-    model, tokenizer, splits, rewards = parts(cfg)
-    trainer = SFT(
-        model=model,
-        args=args,
-        train_dataset=conversations(splits.train),
-        processing_class=tokenizer,
-        peft_config=peft_config(cfg, tokenizer),
-    )
+    model, tokenizer, splits, rewards = parts(cfg, "sft")
+    form = "whole" if args.assistant_only_loss else "split"
+    rows = data.conversations(splits.train, "text" if cfg.dataset.text and not cfg.dataset.messages else form)
+    carried_over = args.packing and args.packing_strategy != "bfd"
+    rows = lengths.fit_conversations(rows, tokenizer, args.max_length, cfg.dataset, carried_over)
+    adapter = peft_config(cfg, tokenizer)
+    try:
+        trainer = SFT(model=model, args=args, train_dataset=rows, processing_class=tokenizer, peft_config=adapter)
+    except ValueError as error:
+        raise UserError(f"trl refuses the rows or the settings: {error}") from error
     return train(trainer, cfg, folder, model, tokenizer, splits, rewards)

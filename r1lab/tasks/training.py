@@ -74,15 +74,16 @@ def arguments(cfg: DictConfig, folder: RunFolder) -> Any:
         raise UserError(f"trl refuses the trainer's settings: {error}") from error
 
 
-def parts(cfg: DictConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Splits, list[Reward]]:
+def parts(cfg: DictConfig, use: str = "") -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Splits, list[Reward]]:
     """Model, tokenizer, rows and rewards of a training; the weights last, after the audit of all else.
 
     Raises:
         UserError: something is not there, or the audit finds a fault.
     """
     tokenizer = load_tokenizer(cfg.model)
-    splits = data.load(cfg.dataset)
+    splits = data.load(cfg.dataset, use)
     rewards = build_all(cfg)
+    data.require(splits, rewards, cfg.dataset.name)
     audit.require(cfg, tokenizer, splits.train, rewards)
     quantisation: Any = OmegaConf.to_container(cfg.adapter.quantisation) if cfg.adapter.quantisation else None
     model = load_model(cfg.model, cfg.accelerator.device, tokenizer, quantisation)

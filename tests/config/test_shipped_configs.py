@@ -23,28 +23,35 @@ NEED = {  # options that name nothing by themselves
     "model/hub": "model.repo has no value",
     "dataset/hub": "dataset.repo has no value",
     "dataset/local": "dataset.path has no value",
+    "dataset/mixture": "dataset.datasets has no value",
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
 ELSEWHERE = {"adapter/qlora": "adapter.quantisation"}  # options that need what the machine of the tests may lack
-
-
-COLUMNS = {  # of rewards that read more than the default dataset has
-    "code": ["verification_info"],
-    "binary_code": ["verification_info"],
-    "ioi_code": ["id", "test_names", "grader_files", "time_limit", "memory_limit"],
-    "cf_code": ["id", "language", "official_tests", "time_limit", "memory_limit"],
+TRAINED = ["task=sft", "reward=[format]"]
+FITTING = {  # what a dataset that has no answers, or nothing to train on, is for
+    "mixture-of-thoughts": TRAINED,
+    "codeforces-cots": TRAINED,
+    "codeforces": ["reward=[cf_code]"],
+    "verifiable-coding-problems-python": ["reward=[code]"],
+    "verifiable-coding-problems-python_decontaminated": ["reward=[code]"],
+    "ioi": ["reward=[ioi_code]"],
+    "aime_2024": ["task=eval"],
+    "aime_2025": ["task=eval"],
+    "math-500": ["task=eval"],
+    "gpqa": ["task=eval"],
 }
+PYTHON = ["dataset=verifiable-coding-problems-python"]
+TESTED = {"code": PYTHON, "binary_code": PYTHON, "cf_code": ["dataset=codeforces"], "ioi_code": ["dataset=ioi"]}
 
 
 def words_for(option: str) -> list[str]:
     """The command that chooses an option, with the task that a trainer belongs to."""
     group, _, name = option.partition("/")
     if group == "reward":
-        if name not in COLUMNS:
-            return [f"reward=[{name}]"]
-        columns = ",".join(["problem", "answer", *COLUMNS[name]])
-        return [f"reward=[{name}]", "dataset=hub", "dataset.repo=some/where", f"dataset.columns=[{columns}]"]
+        return [f"reward=[{name}]", *TESTED.get(name, [])]
+    if group == "dataset":
+        return [f"dataset={name}", *FITTING.get(name, [])]
     return [f"task={name}", f"trainer={name}"] if group == "trainer" else [f"{group}={name}"]
 
 
@@ -102,6 +109,17 @@ def test_an_experiment_plans_as_its_first_line_says(name: str, r1lab: CommandLin
         plans = plan_request([word for word in words if word != "-m"], multirun).plans
     assert plans
     assert [finding for plan in plans for finding in plan.findings] == []
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("dataset/*.yaml")), ids=lambda file: file.stem)
+def test_a_dataset_of_the_hub_is_named_after_it_and_says_where_it_is(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    if repo := content.get("repo"):
+        assert file.read_text().startswith(f"# https://huggingface.co/datasets/{repo}: ")
+        assert file.stem == repo.partition("/")[2].lower()
+        roles = [content.get(role) for role in ("prompt", "answer", "messages", "completion") if content.get(role)]
+        assert set(roles) <= set(content["columns"] or roles)
+        assert {"config", "split"} <= content.keys() and ("test" in content or content.get("test_split"))
 
 
 @pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))

@@ -58,9 +58,14 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_file_of_held_out_rows_is_kept_apart(tmp_path: Path) -> None:
-    train, test = write(tmp_path / "train.csv"), write(tmp_path / "test.jsonl")
+    train, test = write(tmp_path / "train.csv"), tmp_path / "test.jsonl"
+    test.write_text("".join(json.dumps({**row, "problem": f"  {row['problem']}"}) + "\n" for row in ROWS[:3]))
     splits = load(config(train, f"test_path={test}"))
-    assert (len(splits.train), len(splits.test)) == (10, 10)
+    assert len(splits.test) == 3
+    assert sorted(splits.train["problem"]) == sorted(row["problem"] for row in ROWS[3:])  # not what is held out
+    assert "left 3 rows out: their prompt is among the held-out ones" in splits.said
+    with pytest.raises(DataError, match="every prompt of the 10 rows to train on is among the held-out ones"):
+        load(config(train, f"test_path={train}"))
 
 
 def test_split_off_takes_at_most_half_and_depends_on_the_seed_alone() -> None:
@@ -77,12 +82,12 @@ def test_split_off_takes_at_most_half_and_depends_on_the_seed_alone() -> None:
     ("name", "content", "message"),
     [
         ("none.csv", None, "does not exist"),
-        ("rows.txt", "a", "is none of .json, .jsonl, .csv, .parquet"),
-        ("rows.jsonl", '{"a": 1}\n{"a": ', "cannot be read as rows"),
-        ("rows.json", "not json", "cannot be read as rows"),
-        ("rows.parquet", "not parquet", "cannot be read as rows"),
-        ("rows.csv", "", "cannot be read as rows"),
-        ("rows.csv", 'a,b\n1,2\n3,4,5,6\n"', "cannot be read as rows"),
+        ("rows.txt", "a", "is not a file that can be read"),
+        ("rows.jsonl", '{"a": 1}\n{"a": ', "rows.jsonl:2 is broken: Expecting value"),
+        ("rows.json", "not json", "rows.json is broken: Expecting value"),
+        ("rows.parquet", "not parquet", "rows.parquet is broken"),
+        ("rows.csv", "", "rows.csv is empty"),
+        ("rows.csv", 'a,b\n1,2\n3,4,5,6\n"', "rows.csv:3 has 4 fields, the header 2"),
     ],
 )
 def test_a_file_that_is_not_rows_is_one_message(tmp_path: Path, name: str, content: str | None, message: str) -> None:
@@ -101,7 +106,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
         load(config(write(tmp_path / "rows.csv"), "prompt=question"))
     assert "its columns: problem, answer, level" in str(caught.value)
     with pytest.raises(DataError, match=r"dataset\.messages=talk"):
-        load(config(tmp_path / "rows.csv", "messages=talk"))
+        load(config(tmp_path / "rows.csv", "messages=talk"), "sft")
 
 
 def test_a_column_in_the_way_is_replaced(tmp_path: Path) -> None:
@@ -117,14 +122,14 @@ def test_conversations_null_answers_and_the_system_prompt(tmp_path: Path) -> Non
     asked = [{"role": "user", "content": "1 + 1?"}]
     said = {"role": "assistant", "content": "2"}
     rows: list[dict[str, Any]] = [
-        {"problem": asked, "answer": None, "talk": [*asked, said]},
+        {"problem": asked, "answer": "2", "talk": [*asked, said]},
         {"problem": asked, "answer": "2", "talk": None},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     system = {"role": "system", "content": "Be brief."}
-    first, second = load(config(path, "messages=talk", "system_prompt=Be brief.", "test=0")).train
+    first, second = load(config(path, "messages=talk", "system_prompt=Be brief.", "test=0"), "sft").train
     assert first["prompt"] == second["prompt"] == [system, *asked]
-    assert first["solution"] is None and second["solution"] == "2"
+    assert first["solution"] == second["solution"] == "2"
     assert first["messages"] == [system, *asked, said] and second["messages"] is None
     rows_for_sft = conversations(Dataset.from_list([first, second])).to_list()
     assert rows_for_sft == [{"prompt": [system, *asked], "completion": [said]}] * 2
@@ -133,7 +138,7 @@ def test_conversations_null_answers_and_the_system_prompt(tmp_path: Path) -> Non
 def test_a_row_without_a_prompt_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"problem": "1 + 1?", "answer": "2"}\n{"problem": null, "answer": "3"}\n')
-    with pytest.raises(DataError, match="a row without a prompt"):
+    with pytest.raises(DataError, match=r"rows\.jsonl:2 has no prompt \(column problem is null\)"):
         load(config(path, "test=0"))
 
 

@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1lab.plan.data import inspect_file
+from r1lab.rows.look import look
 from tests.command_line import CommandLine
 
 Write = Callable[[str, str | bytes], Path]
+
+
+def columns_of(path: Path) -> list[str]:
+    """The columns of a file against which nothing speaks."""
+    found = look(str(path))
+    assert found.faults == []
+    return found.columns
+
+
 QUOTES = 'put quotes around a field that holds a comma: "1,000"'
 
 
@@ -84,7 +93,7 @@ def test_at_most_five_broken_lines_are_told(r1lab: CommandLine, write: Write) ->
 )
 def test_a_file_that_can_be_used(name: str, content: str, r1lab: CommandLine, write: Write) -> None:
     path = write(name, content)
-    assert inspect_file(path, "") == (["problem", "answer"], [])
+    assert columns_of(path) == ["problem", "answer"]
     assert r1lab.accepts("dataset=local", f"dataset.path={name}").dataset.path == name
     assert r1lab.accepts("task=sft", "dataset=local", f"dataset.path={name}").dataset.path == name
 
@@ -95,7 +104,7 @@ def test_a_parquet_file(r1lab: CommandLine, tmp_path: Path) -> None:
 
     write_table(pyarrow.table({"problem": ["1"], "answer": ["1"]}), tmp_path / "x.parquet")
     write_table(pyarrow.table({"problem": pyarrow.array([], "string")}), tmp_path / "none.parquet")
-    assert inspect_file(tmp_path / "x.parquet", "") == (["problem", "answer"], [])
+    assert columns_of(tmp_path / "x.parquet") == ["problem", "answer"]
     assert r1lab.one("dataset=local", "dataset.path=none.parquet")["what"] == "none.parquet holds no row"
 
 
@@ -105,12 +114,11 @@ def test_columns_are_the_keys_of_all_rows(tmp_path_factory: pytest.TempPathFacto
 
     path = tmp_path_factory.mktemp("rows") / "x.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    columns, faults = inspect_file(path, "")
-    assert faults == []
+    columns = columns_of(path)
     assert columns == list(dict.fromkeys(key for row in rows for key in row))
     whole = path.with_suffix(".json")
     whole.write_text(json.dumps(rows))
-    assert inspect_file(whole, "") == (columns, [])
+    assert columns_of(whole) == columns
 
 
 @pytest.mark.parametrize(
@@ -127,7 +135,11 @@ def test_columns_are_the_keys_of_all_rows(tmp_path_factory: pytest.TempPathFacto
             "question,gold",
             ["dataset.prompt=problem: x.csv has no such column"],
         ),
-        (["task=sft", "reward=[format]", "dataset.messages=messages"], "problem,messages", []),
+        (
+            ["task=sft", "reward=[format]", "dataset.messages=messages"],
+            "problem,messages",
+            ["x.csv:2 has text where its conversation should be (column messages); it is a list of turns"],
+        ),
         (
             ["task=sft", "reward=[format]", "dataset.messages=messages"],
             "problem,message",
