@@ -33,16 +33,17 @@ TOLD = (  # settings of the trainer that say most about a training
 LIBRARIES = ("r1lab", "torch", "transformers", "trl")
 
 
-def card(cfg: DictConfig, metrics: Mapping[str, Any]) -> str:
+def card(cfg: DictConfig, metrics: Mapping[str, Any], adapter: bool = False) -> str:
     """The card as Markdown, with the metadata that the Hub reads on top.
 
     Args:
         cfg: the resolved run.
         metrics: its final metrics; those of evaluations are shown, before and after.
+        adapter: whether the card lies beside an adapter alone.
     """
     base, rows = cfg.model.repo, cfg.dataset.get("repo")
     meta = [
-        "library_name: peft" if _is_adapter(cfg) else "library_name: transformers",
+        "library_name: peft" if adapter else "library_name: transformers",
         f"tags: [r1lab, {cfg.task.name}]",
     ]
     meta += [f"base_model: {base}"] * bool(base) + [f"datasets: [{rows}]"] * bool(rows)
@@ -53,7 +54,7 @@ def card(cfg: DictConfig, metrics: Mapping[str, Any]) -> str:
     lines += [f"| {name} | {value} |" for name, value in _training(cfg, metrics)]
     if measured := _measured(metrics):
         lines += ["", "## Held-out problems", "", "| metric | before | after |", "|---|---|---|", *measured]
-    lines += ["", "## Use", "", "```python", *_use(cfg), "```", ""]
+    lines += ["", "## Use", "", "```python", *_use(cfg, adapter), "```", ""]
     return "\n".join(lines)
 
 
@@ -67,10 +68,16 @@ def _training(cfg: DictConfig, metrics: Mapping[str, Any]) -> list[tuple[str, An
         ("seed", cfg.seed),
     ]
     if rewards := {name: item.get("weight", 1.0) for name, item in (cfg.reward or {}).items()}:
-        told.append(("rewards", ", ".join(f"{name} × {weight:g}" for name, weight in rewards.items())))
+        told.append(
+            (
+                "rewards" if cfg.task.name == "grpo" else "measured by",
+                ", ".join(f"{name} × {weight:g}" for name, weight in rewards.items()),
+            )
+        )
     if cfg.adapter.get("_target_"):
         told.append(("adapter", f"{cfg.adapter.name}, rank {cfg.adapter.get('r')}" + ", merged" * cfg.adapter.merge))
-    told += [(name, cfg.trainer[name]) for name in TOLD if cfg.trainer.get(name) is not None]
+    left_out = {"num_train_epochs"} if cfg.trainer.get("max_steps", -1) > 0 else {"max_steps"}
+    told += [(name, cfg.trainer[name]) for name in TOLD if name not in left_out and cfg.trainer.get(name) is not None]
     return [*told, ("made with", ", ".join(f"{name} {version(name)}" for name in LIBRARIES))]
 
 
@@ -82,12 +89,12 @@ def _measured(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _use(cfg: DictConfig) -> list[str]:
+def _use(cfg: DictConfig, adapter: bool) -> list[str]:
     system = '{"role": "system", "content": SYSTEM}, ' * bool(cfg.dataset.system_prompt)
-    kind = "AutoPeftModelForCausalLM" if _is_adapter(cfg) else "AutoModelForCausalLM"
+    kind = "AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM"
     return [
-        "from transformers import AutoTokenizer" + ", AutoModelForCausalLM" * (not _is_adapter(cfg)),
-        *["from peft import AutoPeftModelForCausalLM"] * _is_adapter(cfg),
+        "from transformers import AutoTokenizer" + ", AutoModelForCausalLM" * (not adapter),
+        *["from peft import AutoPeftModelForCausalLM"] * adapter,
         "",
         'tokenizer = AutoTokenizer.from_pretrained("FOLDER OR REPOSITORY")',
         f'model = {kind}.from_pretrained("FOLDER OR REPOSITORY", dtype="auto")',
@@ -99,10 +106,6 @@ def _use(cfg: DictConfig) -> list[str]:
         f"output = model.generate(**inputs, max_new_tokens={cfg.model.max_new_tokens})",
         'print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))',
     ]
-
-
-def _is_adapter(cfg: DictConfig) -> bool:
-    return bool(cfg.adapter.get("_target_")) and not cfg.adapter.merge
 
 
 def _linked(repo: str | None, name: str, kind: str = "") -> str:

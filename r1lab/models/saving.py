@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,8 @@ def save(
     trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():
         return
-    write_atomic(folder / "README.md", card(cfg, metrics))
+    (folder / "training_args.bin").unlink(missing_ok=True)  # run.yaml says it all, and no token is in that
+    write_atomic(folder / "README.md", card(cfg, metrics, adapter=bool(cfg.adapter.get("_target_"))))
     if not cfg.adapter.get("_target_"):
         return
     model.generation_config.save_pretrained(folder)
@@ -49,4 +49,4 @@ def save(
             again.path, again.attention, again.kernels = str(folder), "sdpa", False
         load_model(again, "cpu", tok).save_pretrained(target)
         tok.save_pretrained(target)
-        shutil.copyfile(folder / "README.md", target / "README.md")
+        write_atomic(target / "README.md", card(cfg, metrics))

@@ -97,8 +97,10 @@ def test_an_adapter_is_loaded_like_any_model(go: Go, small: tuple[str, ...]) -> 
     metrics, _ = go("eval", "task.n=1", "task.k=[1]", f"model.path={alone}/model", folder="eval")
     assert metrics["problems"] == 8
     go("sft", *LORA, *BATCH["sft"], "trainer.max_steps=1", f"model.path={alone}/model", folder="further")
-    text = (alone / "model/README.md").read_text()
-    assert "AutoPeftModelForCausalLM" in text and "library_name: peft" in text
+    for card_of in (alone / "model", merged / "adapter", merged / "model"):
+        text = (card_of / "README.md").read_text()
+        adapter = card_of != merged / "model"
+        assert ("AutoPeftModelForCausalLM" in text) == ("library_name: peft" in text) == adapter
 
 
 @pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`")  # peft saves the grown embedding: so it should
@@ -132,12 +134,15 @@ def test_what_a_saved_model_carries(go: Go) -> None:
     _, front, body = text.split("---\n", 2)
     meta = yaml.safe_load(front)
     assert meta == {"library_name": "transformers", "tags": ["r1lab", "sft"]}
+    assert "training_args.bin" not in {file.name for file in (folder / "model").iterdir()}  # it may hold a token
     assert str(folder) not in text and str(Path.home()) not in text and str(tiny.cache_root()) not in text
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines() if line.startswith("|")
     ]
     rows = {cell[0]: cell[1] for cell in cells}
-    assert rows["steps"] == "1" and rows["data"] == "arithmetic" and rows["rewards"] == "coin_flip × 1, accuracy × 1"
+    assert (
+        rows["steps"] == "1" and rows["data"] == "arithmetic" and rows["measured by"] == "coin_flip × 1, accuracy × 1"
+    )
     assert rows["accuracy"] == f"{metrics['eval/accuracy_before']:.3f}"
     code = body.split("```python\n")[1].split("```")[0].replace("FOLDER OR REPOSITORY", str(folder / "model"))
     exec(compile(code, "card", "exec"), {})  # the card's own lines load the model and sample from it
