@@ -15,8 +15,9 @@ from typing import Any
 class Model:
     """Facts about one model: enough to plan a run without a hub.
 
-    `layers … context` describe the architecture (counts and tokens); `max_new_tokens` is the longest completion
-    worth sampling from it. `path` is a folder saved by an earlier run and wins over `repo`.
+    `layers … context` describe the architecture (counts and tokens), `head_dim … dense_layers` where it differs from
+    Qwen2.5's (see `plan.parameters.Shape`); `max_new_tokens` is the longest completion worth sampling from it. `path` is
+    a folder saved by an earlier run and wins over `repo`.
     """
 
     name: str = "???"
@@ -34,6 +35,17 @@ class Model:
     kv_heads: int | None = None
     vocabulary: int | None = None
     context: int | None = None
+    head_dim: int | None = None
+    tied: bool | None = None
+    qkv_bias: bool | None = None
+    output_bias: bool | None = None
+    mlp_bias: bool | None = None
+    qk_norm: bool | None = None
+    experts: int | None = None
+    experts_per_token: int | None = None
+    expert_intermediate: int | None = None
+    shared_intermediate: int | None = None
+    dense_layers: int | None = None
     max_new_tokens: int = 512
     build: dict[str, Any] | None = None
 
@@ -70,10 +82,24 @@ class Engine:
 
 @dataclass
 class Accelerator:
-    """Which devices train. `processes` counts training processes over all nodes."""
+    """Which devices train, and how training is spread over them.
+
+    `kind` is single, ddp, zero (DeepSpeed, with `stage` 1, 2 or 3) or fsdp; `offload` keeps the optimizer in the nodes'
+    memory. `processes` counts training processes on each of `nodes`. `gpus` (on each node, those that generate
+    included), `gpu` (its name, such as h100) and `gpu_memory` (GiB) say what the run is planned for; null: this machine.
+    `mixed_precision` is no, bf16 or fp16; null: as `trainer.bf16` and `trainer.fp16` say.
+    """
 
     name: str = "auto"
+    kind: str = "single"
+    stage: int = 0
+    offload: bool = False
+    nodes: int = 1
     processes: int = 1
+    gpus: int | None = None
+    gpu: str | None = None
+    gpu_memory: float | None = None
+    mixed_precision: str | None = None
     device: str = "auto"
     threads: int | None = None
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
+from r1lab.plan.parameters import shape_of
 from r1lab.wording import display, nearest
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
@@ -16,18 +17,9 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def parameters_of(model: DictConfig) -> int | None:
-    """Parameters of a Qwen2-like decoder from its architecture; None where the numbers are not all given.
-
-    Embedding and head are counted apart unless the model ties them, which the small ones (hidden < 2048) do.
-    """
-    names = ("layers", "hidden", "intermediate", "heads", "kv_heads", "vocabulary")
-    if any(model.get(name) is None for name in names):
-        return None
-    hidden, head = model.hidden, model.hidden // model.heads
-    attention = hidden * head * (2 * model.heads + 2 * model.kv_heads) + head * (model.heads + 2 * model.kv_heads)
-    layer = attention + 3 * hidden * model.intermediate + 2 * hidden
-    embeddings = model.vocabulary * hidden * (1 if hidden < 2048 else 2)
-    return int(model.layers * layer + embeddings + hidden)
+    """Parameters of a decoder from its architecture; None where the numbers are not all given."""
+    shape = shape_of(model)
+    return shape.total if shape else None
 
 
 def check_model(cfg: DictConfig, where: Where) -> list[Finding]:
