@@ -16,8 +16,8 @@ class Model:
     """Facts about one model: enough to plan a run without a hub.
 
     `layers … context` describe the architecture (counts and tokens), `head_dim … dense_layers` where it differs from
-    Qwen2.5's (see `plan.parameters.Shape`); `max_new_tokens` is the longest completion worth sampling from it. `path` is
-    a folder saved by an earlier run and wins over `repo`.
+    Qwen2.5's (see `plan.parameters.Shape`); `max_new_tokens` is the longest completion worth sampling from it. `path`
+    is a folder saved by an earlier run and wins over `repo`.
     """
 
     name: str = "???"
@@ -86,7 +86,7 @@ class Accelerator:
 
     `kind` is single, ddp, zero (DeepSpeed, with `stage` 1, 2 or 3) or fsdp; `offload` keeps the optimizer in the nodes'
     memory. `processes` counts training processes on each of `nodes`. `gpus` (on each node, those that generate
-    included), `gpu` (its name, such as h100) and `gpu_memory` (GiB) say what the run is planned for; null: this machine.
+    included), `gpu` (its name, such as h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine.
     `mixed_precision` is no, bf16 or fp16; null: as `trainer.bf16` and `trainer.fp16` say.
     """
 

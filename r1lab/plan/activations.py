@@ -1,9 +1,9 @@
 """Bytes that a forward pass keeps for its backward pass, for transformers' decoders with rotary attention and SwiGLU.
 
 After Korthikanti et al. 2022 (Reducing Activation Recomputation in Large Transformer Models), whose equation 1 counts
-the tensors of a GPT layer as s·b·h·(34 + 5·a·s/h) bytes: the same count for what transformers 5.17's Qwen2, Qwen3, Llama
-and Mistral layers keep, per token and layer, with e bytes per element, hidden width h, query width q, key/value width
-kv, MLP width f and a heads:
+the tensors of a GPT layer as s·b·h·(34 + 5·a·s/h) bytes: the same count for what transformers 5.17's Qwen2, Qwen3,
+Llama and Mistral layers keep, per token and layer, with e bytes per element, hidden width h, query width q, key/value
+width kv, MLP width f and a heads:
 
     norms        2 × (4h + 2eh + 4)         the float32 input, the normalized one, the scaled one, 1/rms
     attention    e(2q + 2kv) + 4a           query, output, keys, values, the log of the softmax's sum

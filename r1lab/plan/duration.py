@@ -1,11 +1,11 @@
 """Tokens, arithmetic and hours of a training run, and how many GPUs should generate.
 
-Arithmetic per token, by Chowdhery et al. 2022 (PaLM), appendix B: 6N + 12·L·Q·s for N parameters that the token passes,
-L layers, Q width of all query heads and s tokens attended to, forward and backward together; half of the second term
-under a causal mask. A third of the sum is the forward pass, which checkpointing does once more (Korthikanti et al. 2022,
-§5). Sampling is bound by memory: a step reads the weights and every key and value once.
+Arithmetic per token, by Chowdhery et al. 2022 (PaLM), appendix B: 6N + 12·L·Q·s for N parameters that the token
+passes, L layers, Q width of all query heads and s tokens attended to, forward and backward together; half of the second
+term under a causal mask. A third of the sum is the forward pass, which checkpointing does once more (Korthikanti et al.
+2022, §5). Sampling is bound by memory: a step reads the weights and every key and value once.
 
-The hours assume what is said in MFU and READS; nobody has measured the machine that a plan is for. Expect a factor of two.
+The hours assume MFU and READS; nobody has measured the machine that a plan is for. Expect a factor of two.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ from itertools import combinations
 from omegaconf import DictConfig
 
 from r1lab.errors import Finding
+from r1lab.plan import hardware
+from r1lab.plan.accelerators import severity_here
 from r1lab.plan.batch import batch_of
 from r1lab.plan.fields import Where
-from r1lab.plan.hardware import usable_memory_gb
 from r1lab.plan.memory import GIB, SHORTEST, Memory, memory_of
 from r1lab.plan.setup import BYTES, Setup, setup_of
 
@@ -29,7 +30,7 @@ def check_memory(cfg: DictConfig, where: Where) -> list[Finding]:
     if setup is None or setup.memory is None:
         return []
     need = memory_of(setup)
-    severity = "warning" if cfg.dry_run and setup.on_cpu else "error"
+    severity = severity_here(cfg) if setup.on_cpu else "error"
     findings = [*_check_host(cfg, need, where), *_check_vllm(cfg, setup, where)]
     if need.fits:
         return findings
@@ -43,12 +44,18 @@ def check_memory(cfg: DictConfig, where: Where) -> list[Finding]:
         severity = "warning"
     else:
         per = "" if setup.on_cpu else " per GPU"
-        what = f"the run needs about {need.total / GIB:.0f} GiB{per}; {device} has {setup.memory:.0f} GiB"
+        what = f"the run needs about {need.total / GIB:.0f} GiB{per}; {device} has {setup.memory:.0f} GiB ({_largest(need)})"
     close = [words for words, changed in choices(cfg, setup) if memory_of(changed).fits][:MOST]
     fix = f"or {'; or '.join(close[1:])}" if close[1:] else ""
     if not close:
-        fix = "a smaller model, or more GPUs: accelerator=zero3 accelerator.nodes=N"
+        fix = "a smaller model, or " + ("a GPU" if setup.on_cpu else "more GPUs: accelerator=zero3 accelerator.nodes=N")
     return [*findings, Finding(what, _place(where), close[0] if close else "", fix, severity)]
+
+
+def _largest(need: Memory, most: int = 3) -> str:
+    """The largest parts, as text."""
+    parts = sorted(need.parts.items(), key=lambda part: -part[1])[:most]
+    return ", ".join(f"{name} {size / GIB:.0f}" for name, size in parts)
 
 
 def longest_rows(cfg: DictConfig, setup: Setup) -> int:
@@ -97,7 +104,8 @@ def _singles(cfg: DictConfig, setup: Setup, before: Setup | None = None) -> Iter
     grouped = batch_of_is_grouped(cfg)
     for rows in sorted((item for item in range(1, said.rows) if said.rows % item == 0), reverse=True):
         factor = said.rows // rows
-        words = f"trainer.per_device_train_batch_size={rows} trainer.gradient_accumulation_steps={said.accumulation * factor}"
+        words = f"trainer.per_device_train_batch_size={rows}"
+        words += f" trainer.gradient_accumulation_steps={said.accumulation * factor}"
         if grouped and cfg.trainer.get("steps_per_generation"):
             words += f" trainer.steps_per_generation={cfg.trainer.steps_per_generation * factor}"
         yield words, replace(setup, rows=rows, accumulation=said.accumulation * factor)
@@ -138,8 +146,8 @@ def _spread(cfg: DictConfig, setup: Setup) -> Iterator[Choice]:
 
 
 def _check_host(cfg: DictConfig, need: Memory, where: Where) -> list[Finding]:
-    """States that are offloaded to this machine and do not fit its memory: a warning, since nodes are other machines."""
-    has = usable_memory_gb()
+    """Offloaded states that this machine's memory would not hold: a warning, since nodes are other machines."""
+    has = hardware.usable_memory_gb()
     if need.host <= has * GIB:
         return []
     what = f"a node holds {need.host / GIB:.0f} GiB of offloaded states; this machine has {has:.0f} GiB"
@@ -159,18 +167,20 @@ def _check_vllm(cfg: DictConfig, setup: Setup, where: Where) -> list[Finding]:
         findings.append(Finding(what, where(key), f"{key}={close}"))
     if setup.vllm == "colocate" and setup.world % setup.tensor:
         what = f"{key}={setup.tensor} does not divide the {setup.world} training processes it shares GPUs with"
-        close = max(size for size in range(1, setup.world + 1) if setup.world % size == 0 and size <= setup.tensor)
-        findings.append(Finding(what, where(key), f"{key}={close}"))
+        below = max(size for size in range(1, setup.world + 1) if setup.world % size == 0 and size <= setup.tensor)
+        findings.append(Finding(what, where(key), f"{key}={below}"))
     if setup.vllm != "colocate" or not setup.memory or findings:
         return findings
     cache = 2 * shape.layers * shape.kv_width * 2 * setup.length
     needed = (shape.total * 2 + cache) / setup.tensor + GIB  # and its own activations
     if needed > setup.share * setup.memory * GIB:
         key = "trainer.vllm_gpu_memory_utilization"
-        what = f"{key}={setup.share:g} is {setup.share * setup.memory:.0f} GiB; vLLM needs {needed / GIB:.0f} GiB of a GPU"
+        what = (
+            f"{key}={setup.share:g} is {setup.share * setup.memory:.0f} GiB; vLLM needs {needed / GIB:.0f} GiB of a GPU"
+        )
         least = -(-needed // (setup.memory * GIB / 20)) / 20
-        close = f"{key}={least:g}" if least < 1 else ""
-        findings.append(Finding(what, where(key), close, "more GPUs for it: trainer.vllm_tensor_parallel_size"))
+        nearby = f"{key}={least:g}" if least < 1 else ""
+        findings.append(Finding(what, where(key), nearby, "more GPUs for it: trainer.vllm_tensor_parallel_size"))
     return findings
 
 

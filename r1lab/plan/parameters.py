@@ -109,7 +109,7 @@ def shape_of(model: Any) -> Shape | None:
     """
     if any(model.get(name) is None for name in NEEDED) or not model.heads:
         return None
-    numbers = {name: int(model.get(name)) for name in NEEDED}
+    numbers: dict[str, Any] = {name: int(model.get(name)) for name in NEEDED}
     given = {name: model.get(name) for name in Shape.__dataclass_fields__ if name not in NEEDED}
     given["head_dim"] = given["head_dim"] or numbers["hidden"] // numbers["heads"]
     if given["tied"] is None:

@@ -70,7 +70,7 @@ class Setup:
 
     @property
     def trained(self) -> int:
-        """Parameters that have gradients: all, or the adapter's (r × (inputs + outputs) for each matrix, Hu et al. 2021)."""
+        """Parameters that have gradients: all, or the adapter's, r × (inputs + outputs) a matrix (Hu et al. 2021)."""
         if not self.adapter:
             return self.shape.total
         sizes = [size for name, size in self.shape.linear.items() if name in self.targets]
@@ -116,7 +116,9 @@ def _trained(base: Setup, cfg: DictConfig, prompt: int) -> Setup:
         offload=accelerator.get("offload", False),
         world=world_of(accelerator),
         per_node=accelerator.processes,
-        weight=2 if kind == "zero" and halves else base.weight,  # DeepSpeed casts the weights, and keeps float32 ones apart
+        weight=2
+        if kind == "zero" and halves
+        else base.weight,  # DeepSpeed casts the weights, and keeps float32 ones apart
         compute=2 if halves else base.compute,
         mixed=halves and base.weight == 4 and kind in ("single", "ddp"),
         optim=str(trainer.get("optim") or "adamw_torch_fused"),

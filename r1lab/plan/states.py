@@ -54,7 +54,7 @@ def weight_bytes(setup: Setup) -> float:
 
 
 def adapter_weight(setup: Setup) -> int:
-    """Bytes of an adapter's weight: PEFT makes it float32, TRL makes it 16-bit over a quantized model and in stage 3."""
+    """Bytes of an adapter's weight: float32 by PEFT; 16-bit, by TRL, over a quantized model and in stage 3."""
     return 2 if setup.adapter == "qlora" or (setup.kind == "zero" and setup.stage == 3) else 4
 
 
@@ -103,7 +103,7 @@ def whole_bytes(setup: Setup) -> float:
 
 
 def step_bytes(setup: Setup) -> float:
-    """What the optimizer's step holds besides: torch's foreach form works on a copy of all weights, the fused does not."""
+    """What the optimizer's step holds besides: torch's foreach form works on a copy of all weights, the fused none."""
     if setup.kind == "zero" and setup.stage >= 1:
         return 0.0 if setup.offload else 4 * min(setup.trained / setup.world, LIVE)  # gradients in float32
     single = "8bit" in setup.optim or setup.optim in ("adamw_torch_fused", "sgd", "adafactor")

@@ -26,6 +26,10 @@ NEED = {  # options that name nothing by themselves
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
+ELSEWHERE = {option for option in OPTIONS if option.startswith("accelerator/")} - {
+    "accelerator/auto",
+    "accelerator/cpu",
+}
 
 
 def words_for(option: str) -> list[str]:
@@ -42,7 +46,17 @@ def test_there_are_options() -> None:
     assert SHIPPED_EXPERIMENTS
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in NEED])
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.startswith("accelerator/")])
+def test_an_accelerator_is_planned_for_other_machines(option: str, r1lab: CommandLine) -> None:
+    plan = r1lab.plan(f"accelerator={option.partition('/')[2]}", "dry_run=true")
+    several = "accelerator.processes=8: this version trains in one process"
+    lacking = {"auto": [], "cpu": [], "single": ["accelerator.device=cuda: this machine has no GPU that is visible"]}
+    assert [finding.what for finding in plan.findings] == lacking.get(plan.cfg.accelerator.name, [several])
+    assert plan.errors == []
+    assert plan.cfg.accelerator.name == option.partition("/")[2]
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in NEED and option not in ELSEWHERE])
 def test_an_option_plans(option: str, r1lab: CommandLine) -> None:
     plan = r1lab.plan(*words_for(option))
     assert plan.findings == []
