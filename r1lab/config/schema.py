@@ -15,9 +15,8 @@ from typing import Any
 class Model:
     """Facts about one model: enough to plan a run without a hub.
 
-    `layers … context` describe the architecture (counts and tokens), `head_dim … dense_layers` where it differs from
-    Qwen2.5's (see `plan.parameters.Shape`); `max_new_tokens` is the longest completion worth sampling from it. `path`
-    is a folder saved by an earlier run and wins over `repo`.
+    `layers … context` describe the architecture (counts and tokens); `max_new_tokens` is the longest completion
+    worth sampling from it. `path` is a folder saved by an earlier run and wins over `repo`.
     """
 
     name: str = "???"
@@ -35,17 +34,6 @@ class Model:
     kv_heads: int | None = None
     vocabulary: int | None = None
     context: int | None = None
-    head_dim: int | None = None
-    tied: bool | None = None
-    qkv_bias: bool | None = None
-    output_bias: bool | None = None
-    mlp_bias: bool | None = None
-    qk_norm: bool | None = None
-    experts: int | None = None
-    experts_per_token: int | None = None
-    expert_intermediate: int | None = None
-    shared_intermediate: int | None = None
-    dense_layers: int | None = None
     max_new_tokens: int = 512
     build: dict[str, Any] | None = None
 

@@ -11,7 +11,7 @@ from r1lab.plan.devices import GPUS, known
 from r1lab.plan.fields import Where
 from r1lab.wording import nearest, plural, some
 
-DRY = (True, "json")  # words for a plan that starts nothing
+DRY = (True, "json", "full")  # words for a plan that starts nothing
 KINDS = ("single", "ddp", "zero", "fsdp")
 PRECISIONS = ("no", "bf16", "fp16")
 

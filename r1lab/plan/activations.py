@@ -84,4 +84,4 @@ def logit_bytes(shape: Shape, tokens: int, e: int) -> float:
 
 def kv_bytes(shape: Shape, e: int) -> int:
     """Bytes of keys and values per token, over all layers."""
-    return 2 * shape.layers * shape.kv_width * e
+    return shape.layers * shape.cache_width * e

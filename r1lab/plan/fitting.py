@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from r1lab.errors import Finding
 from r1lab.plan import hardware
 from r1lab.plan.accelerators import severity_here
+from r1lab.plan.activations import kv_bytes
 from r1lab.plan.batch import batch_of
 from r1lab.plan.fields import Where
 from r1lab.plan.memory import GIB, SHORTEST, Memory, memory_of
@@ -44,7 +45,8 @@ def check_memory(cfg: DictConfig, where: Where) -> list[Finding]:
         severity = "warning"
     else:
         per = "" if setup.on_cpu else " per GPU"
-        what = f"the run needs about {need.total / GIB:.0f} GiB{per}; {device} has {setup.memory:.0f} GiB ({_largest(need)})"
+        what = f"the run needs about {need.total / GIB:.0f} GiB{per} ({_largest(need)}); "
+        what += f"{device} has {setup.memory:.0f} GiB"
     close = [words for words, changed in choices(cfg, setup) if memory_of(changed).fits][:MOST]
     fix = f"or {'; or '.join(close[1:])}" if close[1:] else ""
     if not close:
@@ -171,7 +173,7 @@ def _check_vllm(cfg: DictConfig, setup: Setup, where: Where) -> list[Finding]:
         findings.append(Finding(what, where(key), f"{key}={below}"))
     if setup.vllm != "colocate" or not setup.memory or findings:
         return findings
-    cache = 2 * shape.layers * shape.kv_width * 2 * setup.length
+    cache = kv_bytes(shape, 2) * setup.length
     needed = (shape.total * 2 + cache) / setup.tensor + GIB  # and its own activations
     if needed > setup.share * setup.memory * GIB:
         key = "trainer.vllm_gpu_memory_utilization"

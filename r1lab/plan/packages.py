@@ -18,6 +18,7 @@ NAMES = {  # module → (distribution, r1lab's extra)
     "peft": ("peft", "peft"),
     "bitsandbytes": ("bitsandbytes", "quantization"),
     "liger_kernel": ("liger-kernel", "liger"),
+    "kernels": ("kernels", "kernels"),
     "wandb": ("wandb", "wandb"),
     "mlflow": ("mlflow", "mlflow"),
     "trackio": ("trackio", "trackio"),
@@ -91,6 +92,8 @@ def needed(cfg: DictConfig) -> dict[str, str]:
         found["peft"] = "adapter.name"
     if adapter == "qlora":
         found["bitsandbytes"] = "adapter.name"
+    if cfg.model.get("kernels"):
+        found["kernels"] = "model.kernels"
     if client := SANDBOXES.get(str(cfg.sandbox.get("name"))):
         found[client] = "sandbox.name"
     chosen = cfg.get("tracker") or {}
@@ -102,16 +105,16 @@ def needed(cfg: DictConfig) -> dict[str, str]:
 
 
 def check_packages(cfg: DictConfig, where: Where) -> list[Finding]:
-    """What the trainer's own fields need and this machine lacks; a warning in a dry run, which may be for another one.
+    """What TRL's own fields need and this machine lacks; a warning in a dry run, which may be for another one.
 
-    What a choice of a group needs is told by `task=doctor` and by that group's own check.
+    What a choice of a group needs is told by that group's own check, and all of it by `task=doctor`.
     """
     findings = []
     for module, key in needed(cfg).items():
-        if key.startswith(("trainer.", "model.")) and not installed(module):
-            value = cfg.trainer.get(key.rpartition(".")[2]) if key.startswith("trainer.") else cfg.model.attention
+        own = key in ("trainer.use_vllm", "trainer.deepspeed") or (key == "trainer.optim" and module != "bitsandbytes")
+        if own and not installed(module):
+            value = cfg.trainer[key.removeprefix("trainer.")]
             said = str(value).lower() if isinstance(value, bool) else value
             what = f"{key}={said} needs the package {NAMES[module][0]}, which is not installed"
-            close = "model.attention=sdpa" if key == "model.attention" else ""
-            findings.append(Finding(what, where(key), close, install_line(module), severity_here(cfg)))
+            findings.append(Finding(what, where(key), fix=install_line(module), severity=severity_here(cfg)))
     return findings

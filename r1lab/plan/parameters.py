@@ -1,7 +1,8 @@
 """A decoder's parameters, counted exactly from the numbers of its model file.
 
 The layouts are those of transformers' Qwen2, Qwen3, Llama, Mistral, Mixtral and Qwen2/3-MoE: RMSNorm, rotary positions,
-grouped-query attention, a gated MLP of three matrices. Multi-head latent attention (DeepSeek-V3) is not described.
+grouped-query attention, a gated MLP of three matrices; and DeepSeek-V3's multi-head latent attention and experts
+(DeepSeek-AI 2024, arXiv 2405.04434, §2.1).
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ class Shape:
     """The architecture's numbers; widths and counts.
 
     `intermediate` is the width of a dense MLP, `expert_intermediate` of one expert, `shared_intermediate` of the expert
-    that every token passes; `dense_layers` come before the first layer with experts. Biases: `qkv_bias` on query, key
-    and value, `output_bias` on the attention's output, `mlp_bias` on all of the MLP. `qk_norm` is Qwen3's.
+    that every token passes, with a gate of its own where `shared_gate` (Qwen2-MoE's); `router_bias` is DeepSeek's, one
+    number an expert; `dense_layers` come before the first layer with experts. Biases: `qkv_bias` on query, key and
+    value, `output_bias` on the attention's output, `mlp_bias` on all of the MLP. `qk_norm` is Qwen3's. `latent` holds
+    (query rank, key and value rank, rotary width, other width, value width) of latent attention. `given` is the exact
+    count that a file states; 0: worked out.
     """
 
     layers: int
@@ -38,7 +42,16 @@ class Shape:
     experts_per_token: int = 0
     expert_intermediate: int = 0
     shared_intermediate: int = 0
+    shared_gate: bool = False
+    router_bias: bool = False
     dense_layers: int = 0
+    latent: tuple[int, int, int, int, int] | None = None
+    given: int = 0
+
+    @property
+    def cache_width(self) -> int:
+        """Numbers that the cache holds per token and layer: keys and values, or their latent form."""
+        return self.latent[1] + self.latent[2] if self.latent else 2 * self.kv_width
 
     @property
     def q_width(self) -> int:
@@ -75,7 +88,7 @@ class Shape:
     @property
     def total(self) -> int:
         """All parameters; what is tied counts once."""
-        return self._count(self.experts)
+        return self.given or self._count(self.experts)
 
     @property
     def active(self) -> int:
@@ -91,6 +104,11 @@ class Shape:
     @property
     def _attention(self) -> int:
         h, q, kv = self.hidden, self.q_width, self.kv_width
+        if self.latent:
+            rank, kv_rank, rope, nope, value = self.latent
+            queries = rank * (h + 1 + self.heads * (nope + rope))
+            keys = h * (kv_rank + rope) + kv_rank * (1 + self.heads * (nope + value))
+            return queries + keys + self.heads * value * h + 2 * h
         biases = (q + 2 * kv) * self.qkv_bias + h * self.output_bias
         return 2 * h * q + 2 * h * kv + biases + 2 * self.head_dim * self.qk_norm + 2 * h  # with the layer's two norms
 
@@ -98,8 +116,9 @@ class Shape:
         return 3 * self.hidden * width + (2 * width + self.hidden) * self.mlp_bias
 
     def _experts(self, count: int) -> int:
-        shared = self._mlp(self.shared_intermediate) + self.hidden if self.shared_intermediate else 0  # and its gate
-        return count * 3 * self.hidden * self.expert_intermediate + self.hidden * self.experts + shared
+        shared = self._mlp(self.shared_intermediate) + self.hidden * self.shared_gate
+        router = (self.hidden + self.router_bias) * self.experts
+        return count * 3 * self.hidden * self.expert_intermediate + router + shared
 
 
 def shape_of(model: Any) -> Shape | None:
@@ -110,8 +129,36 @@ def shape_of(model: Any) -> Shape | None:
     if any(model.get(name) is None for name in NEEDED) or not model.heads:
         return None
     numbers: dict[str, Any] = {name: int(model.get(name)) for name in NEEDED}
-    given = {name: model.get(name) for name in Shape.__dataclass_fields__ if name not in NEEDED}
-    given["head_dim"] = given["head_dim"] or numbers["hidden"] // numbers["heads"]
-    if given["tied"] is None:
-        given["tied"] = numbers["hidden"] < TIED_BELOW
-    return Shape(**numbers, **{name: value for name, value in given.items() if value is not None})
+    kind = str(model.get("type") or "")
+    tied, bias = model.get("tied"), model.get("bias")
+    return Shape(
+        **numbers,
+        head_dim=int(model.get("head_dim") or numbers["hidden"] // numbers["heads"]),
+        tied=numbers["hidden"] < TIED_BELOW if tied is None else bool(tied),
+        qkv_bias=bias is not False,
+        qk_norm=kind.startswith("qwen3"),
+        given=int(model.get("parameters") or 0),
+        **_experts_of(model.get("experts") or {}, kind),
+        **_latent_of(model.get("latent") or {}),
+    )
+
+
+def _experts_of(experts: Any, kind: str) -> dict[str, Any]:
+    """The shape's numbers of a mixture of experts; none where the model's file names none."""
+    if not experts.get("routed"):
+        return {}
+    width, shared = int(experts.get("intermediate")), int(experts.get("shared") or 0)
+    return {
+        "experts": int(experts.get("routed")),
+        "experts_per_token": int(experts.get("active") or 1),
+        "expert_intermediate": width,
+        "shared_intermediate": shared * width,
+        "shared_gate": bool(shared) and kind.startswith("qwen"),
+        "router_bias": kind.startswith("deepseek"),
+        "dense_layers": int(experts.get("dense_layers") or 0),
+    }
+
+
+def _latent_of(latent: Any) -> dict[str, Any]:
+    names = ("query_rank", "kv_rank", "rope_dim", "nope_dim", "value_dim")
+    return {"latent": tuple(int(latent.get(name)) for name in names)} if latent.get("kv_rank") else {}

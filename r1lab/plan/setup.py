@@ -87,7 +87,7 @@ def setup_of(cfg: DictConfig) -> Setup | None:
         shape=shape,
         weight=BYTES.get(cfg.model.dtype, 4),
         compute=BYTES.get(cfg.model.dtype, 4),
-        attention=cfg.model.attention,
+        attention="sdpa" if cfg.model.attention == "auto" else cfg.model.attention,
         on_cpu=accelerator.device == "cpu",
         memory=device_memory(accelerator),
         trains=bool(trainer),
@@ -127,7 +127,7 @@ def _trained(base: Setup, cfg: DictConfig, prompt: int) -> Setup:
         accumulation=batch.accumulation,
         packed=packed,
         checkpointing=bool(trainer.get("gradient_checkpointing")),
-        liger=bool(trainer.get("use_liger_kernel")),
+        liger=bool(trainer.get("use_liger_kernel") or cfg.model.get("kernels")),
         reference=bool(batch.generations and trainer.get("beta", 0.0)),
         whole_logits=bool(trainer.get("label_smoothing_factor")),
     )
