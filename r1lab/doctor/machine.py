@@ -26,10 +26,9 @@ def check_programs(cfg: DictConfig) -> list[Check]:
     """Compilers, bubblewrap and whether it starts, Slurm's commands."""
     local = runs_programs(cfg) and cfg.sandbox.get("name") == "local"
     offload = cfg.accelerator.get("offload", False)
+    compiles = local and _languages(cfg, "cpp")
     checks = [
-        there(
-            "g++", found("g++"), _path("g++"), "apt install g++", (local and _languages(cfg, "cpp")) or bool(offload)
-        ),
+        there("g++", found("g++"), _path("g++"), "apt install g++", compiles or bool(offload)),
         there(
             "nvcc",
             found("nvcc"),

@@ -34,8 +34,8 @@ def layer_bytes(
     """
     h, q, kv = shape.hidden, shape.q_width, shape.kv_width
     norms = 4 * e * h if liger else 2 * (4 * h + 2 * e * h + 4)
-    if mixed:  # inputs, and products where they are kept, in float32; then one cast for each matrix that reads them
-        norms = 2 * 4 * h * (1 if liger else 3) + 8 + 5 * e * h
+    if mixed:  # the input and the normalized one in float32; then one cast for each matrix that reads them
+        norms = 2 * 4 * h * (1 if liger else 2) + 8 + 5 * e * h
     expanded = attention == FULL or (attention == "sdpa" and padded)  # keys and values are repeated for every head
     attended = e * (2 * q + 2 * (q if expanded else kv))
     if attention == FULL:
