@@ -19,6 +19,7 @@ from r1lab.plan.activations import kv_bytes
 from r1lab.plan.batch import batch_of
 from r1lab.plan.fields import Where
 from r1lab.plan.memory import GIB, SHORTEST, Memory, memory_of
+from r1lab.plan.parameters import Shape
 from r1lab.plan.setup import BYTES, Setup, setup_of
 
 Choice = tuple[str, Setup]  # the words, and what they make of the setup
@@ -156,23 +157,27 @@ def _check_host(cfg: DictConfig, need: Memory, where: Where) -> list[Finding]:
     return [Finding(what, _place(where), fix="nodes with more memory, or more of them", severity="warning")]
 
 
+def splits(shape: Shape, size: int) -> bool:
+    """Whether vLLM can split the heads over so many GPUs: key and value heads are split or repeated, but not both."""
+    more, less = max(size, shape.kv_heads), min(size, shape.kv_heads)
+    return shape.heads % size == 0 and more % less == 0
+
+
 def _check_vllm(cfg: DictConfig, setup: Setup, where: Where) -> list[Finding]:
     """A share of the GPU that does not hold vLLM's copy of the weights and one sequence; heads that do not divide."""
     if not setup.vllm:
         return []
     shape, key = setup.shape, "trainer.vllm_tensor_parallel_size"
-    findings = []
-    if shape.heads % setup.tensor:
-        divisors = [size for size in range(1, shape.heads + 1) if shape.heads % size == 0]
-        close = min(divisors, key=lambda size: abs(size - setup.tensor))
-        what = f"{key}={setup.tensor} does not divide the model's {shape.heads} heads"
-        findings.append(Finding(what, where(key), f"{key}={close}"))
-    if setup.vllm == "colocate" and setup.world % setup.tensor:
-        what = f"{key}={setup.tensor} does not divide the {setup.world} training processes it shares GPUs with"
-        below = max(size for size in range(1, setup.world + 1) if setup.world % size == 0 and size <= setup.tensor)
-        findings.append(Finding(what, where(key), f"{key}={below}"))
-    if setup.vllm != "colocate" or not setup.memory or findings:
-        return findings
+    sharing = setup.world if setup.vllm == "colocate" else shape.heads  # whose GPUs it shares must divide as well
+    if not splits(shape, setup.tensor) or sharing % setup.tensor:
+        whose = f"the model's {shape.heads} heads ({shape.kv_heads} of keys and values)"
+        if splits(shape, setup.tensor):
+            whose = f"the {setup.world} training processes it shares GPUs with"
+        both = [size for size in range(1, shape.heads + 1) if splits(shape, size) and sharing % size == 0]
+        close = min(both, key=lambda size: abs(size - setup.tensor))
+        return [Finding(f"{key}={setup.tensor} does not divide {whose}", where(key), f"{key}={close}")]
+    if setup.vllm != "colocate" or not setup.memory:
+        return []
     cache = kv_bytes(shape, 2) * setup.length
     needed = (shape.total * 2 + cache) / setup.tensor + GIB  # and its own activations
     if needed > setup.share * setup.memory * GIB:
@@ -182,8 +187,8 @@ def _check_vllm(cfg: DictConfig, setup: Setup, where: Where) -> list[Finding]:
         )
         least = -(-needed // (setup.memory * GIB / 20)) / 20
         nearby = f"{key}={least:g}" if least < 1 else ""
-        findings.append(Finding(what, where(key), nearby, "more GPUs for it: trainer.vllm_tensor_parallel_size"))
-    return findings
+        return [Finding(what, where(key), nearby, "more GPUs for it: trainer.vllm_tensor_parallel_size")]
+    return []
 
 
 def _place(where: Where) -> str:
