@@ -106,7 +106,8 @@ def _trained(base: Setup, cfg: DictConfig, prompt: int) -> Setup:
         precision = "fp16"
     kind, halves = accelerator.get("kind", "single"), precision != "no"
     packed = bool(trainer.get("packing") or trainer.get("padding_free"))
-    length = trainer.get("max_length") or cfg.model.get("context") or 1024
+    limits = (trainer.get("max_length"), cfg.dataset.get("max_tokens"), cfg.model.get("context"))
+    length = min((int(limit) for limit in limits if limit), default=1024)
     if batch.generations:
         packed, length = False, prompt + int(trainer.get("max_completion_length") or 512)
     found = replace(
@@ -160,7 +161,7 @@ def _adapted(base: Setup, cfg: DictConfig) -> Setup:
 
 def prompt_tokens(cfg: DictConfig) -> int:
     """Tokens of the longest prompt, as the dataset's file says, else as assumed; never beyond the context."""
-    said = cfg.dataset.get("prompt_tokens")
+    said = cfg.dataset.get("max_prompt_tokens")
     context, completion = cfg.model.get("context"), (cfg.get("trainer") or {}).get("max_completion_length")
     room = context - (completion or cfg.eval.max_tokens) if context else PROMPT
     return int(said or max(1, min(PROMPT, room)))
