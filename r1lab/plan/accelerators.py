@@ -41,6 +41,10 @@ def check_accelerator(cfg: DictConfig, where: Where) -> list[Finding]:
         what = f"accelerator.{several}={accelerator[several]}: this version trains in one process"
         place = where(f"accelerator.{several}")
         findings.append(Finding(what, place, f"accelerator.{several}=1", "dry_run=true plans it", severity))
+    elif accelerator.kind in ("zero", "fsdp"):
+        what = f"accelerator.kind={accelerator.kind}: this version trains in one process, without sharding"
+        close = "accelerator.kind=single accelerator.stage=0"
+        findings.append(Finding(what, where("accelerator.kind"), close, "dry_run=true plans it", severity))
     elif accelerator.device == "cuda" and not hardware.gpus():
         what = "accelerator.device=cuda: this machine has no GPU that is visible"
         findings.append(Finding(what, where("accelerator.device"), "accelerator=auto", severity=severity))

@@ -153,8 +153,10 @@ def resolve(cfg: DictConfig) -> DictConfig:
     on_cpu = resolved.accelerator.device == "cpu"
     batch = batch_of(resolved)
     trainer.gradient_accumulation_steps = batch.accumulation
-    trainer.setdefault("bf16", resolved.model.dtype == "bfloat16")
-    trainer.setdefault("fp16", resolved.model.dtype == "float16")
+    own = {"bfloat16": "bf16", "float16": "fp16"}.get(resolved.model.dtype)
+    precision = resolved.accelerator.get("mixed_precision") or own
+    trainer.setdefault("bf16", precision == "bf16")
+    trainer.setdefault("fp16", precision == "fp16")
     trainer.setdefault("gradient_checkpointing", not on_cpu)
     trainer.setdefault("dataloader_pin_memory", not on_cpu)
     return resolved

@@ -43,6 +43,11 @@ SMALL = "model=qwen2.5-1.5b-instruct"
             "accelerator=auto",
         ),
         (
+            ["accelerator=zero3-offload", "accelerator.processes=1"],
+            "accelerator.kind=zero: this version trains in one process, without sharding",
+            "accelerator.kind=single accelerator.stage=0",
+        ),
+        (
             ["accelerator=zero3", "accelerator.processes=16", "dry_run=true"],
             "accelerator.processes=16: a node has 8 GPUs",
             "accelerator.processes=8",
@@ -65,6 +70,22 @@ def test_a_batch_over_nodes(r1lab: CommandLine) -> None:
     assert finding["nearest"] == "global_batch_size=64 or 128"
     odd = r1lab.one(*words[:-2], "dry_run=true", "trainer.per_device_train_batch_size=1", "trainer.num_generations=24")
     assert odd["nearest"] == "trainer.num_generations=16 or 32"
+
+
+@pytest.mark.parametrize(
+    ("words", "bf16", "fp16"),
+    [
+        ([], False, False),  # the tiny model's float32
+        (["accelerator.mixed_precision=bf16"], True, False),
+        (["accelerator.mixed_precision=no"], False, False),
+        ([SMALL], True, False),
+        ([SMALL, "accelerator.mixed_precision=fp16"], False, True),
+        ([SMALL, "accelerator.mixed_precision=fp16", "trainer.fp16=false"], False, False),
+    ],
+)
+def test_mixed_precision_reaches_the_trainer(words: list[str], bf16: bool, fp16: bool, r1lab: CommandLine) -> None:
+    trainer = r1lab.plan(*words, "accelerator.device=cuda", "dry_run=true").cfg.trainer
+    assert (trainer.bf16, trainer.fp16) == (bf16, fp16)
 
 
 @pytest.mark.parametrize(
