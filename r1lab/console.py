@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from r1lab.errors import ConfigError, R1labError
+from r1lab.errors import ConfigError, Finding, R1labError
 from r1lab.plan.checks import Plan
 
 out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
@@ -68,6 +68,13 @@ def show_plans(plans: list[Plan], as_json: bool) -> None:
             out.print(f"[yellow]{finding.severity}[/] {escape(finding.text())}")
     runs = "nothing speaks against it" if len(plans) == 1 else f"nothing speaks against these {len(plans)} runs"
     out.print(f"[bold]plan[/]  {runs}; dry_run=true started nothing")
+
+
+def show_audit(findings: list[Finding]) -> None:
+    """Print what the audit has to say beside errors, and that it is done."""
+    for finding in findings:
+        out.print(f"[yellow]{finding.severity}[/] {escape(finding.text())}")
+    out.print("[bold]audit[/] tokenizer, template, data and rewards were looked at")
 
 
 def show_sweep(folder: Path) -> None:

@@ -21,7 +21,7 @@ from r1lab import console
 from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
 from r1lab.config.experiments import CONF, user_folders
 from r1lab.errors import ConfigError, R1labError
-from r1lab.launch.local import launch
+from r1lab.launch.local import audit, launch
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
 from r1lab.wording import display
@@ -48,6 +48,8 @@ def main() -> None:
                 run_hydra([*flags, *arguments.overrides])
             elif request.dry_run:
                 console.show_plans(request.plans, as_json=request.dry_run == "json")
+                if request.dry_run == "full":
+                    run_audits(request)
             elif request.plans[0].cfg.task.get("folder") is False:
                 for plan in request.plans:
                     run_in_place(plan.cfg)
@@ -83,6 +85,18 @@ def check(words: Sequence[str], config_dir: str | None = None, multirun: bool = 
     """
     with session(config_dir):
         return plan_request(list(words), multirun)
+
+
+def run_audits(request: Request) -> None:
+    """Audit every planned run that trains.
+
+    Raises:
+        ConfigError: with what was found.
+    """
+    findings = [finding for plan in request.plans if plan.cfg.get("trainer") for finding in audit(plan.cfg)]
+    console.show_audit([finding for finding in findings if finding.severity != "error"])
+    if errors := [finding for finding in dict.fromkeys(findings) if finding.severity == "error"]:
+        raise ConfigError(errors)
 
 
 def run_in_place(cfg: DictConfig) -> None:

@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "console": {"plan", "report", *FLOOR},
     "doctor": {"config", "plan", *FLOOR},
     "launch.local": {"launch", "launch.worker", "runs", *FLOOR},
+    "launch.audit": {"runs", *FLOOR},
     "launch": set(),
     "notebook": {"config", "plan", "launch.local", *FLOOR},
     "main": {"console", "config", "plan", "launch.local", *FLOOR},
@@ -43,11 +44,29 @@ MAY_IMPORT = {
     "report": FLOOR,
     "engines": FLOOR,
     "data": {"config", *FLOOR},
-    "rewards": {"config", *FLOOR},
+    "remote": FLOOR,
+    "sandbox": {"config", *FLOOR},
+    "providers": {"config", "remote", "sandbox", *FLOOR},
+    "sandbox_server": {"config", "providers", "remote", "sandbox", *FLOOR},
+    "rewards": {"config", "sandbox", *FLOOR},
     "evaluation": {"data", "engines", "rewards", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
-    "models": {"data", "trainers", *FLOOR},  # the tiny model is trained on first use
-    "tasks": {"data", "doctor", "engines", "evaluation", "models", "report", "rewards", "runs", "trainers", *FLOOR},
+    "models": {"config", "data", "runs", "trainers", *FLOOR},  # the tiny model is trained on first use
+    "tasks": {
+        "config",
+        "data",
+        "doctor",
+        "engines",
+        "evaluation",
+        "models",
+        "report",
+        "rewards",
+        "runs",
+        "sandbox",
+        "sandbox_server",
+        "trainers",
+        *FLOOR,
+    },
 }
 
 

@@ -51,7 +51,8 @@ def register() -> None:
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})
-    OmegaConf.set_struct(schema.trainer, False)  # any field of TRL's config can be set without `+`
+    for node in (schema.trainer, schema.adapter):  # any field of TRL's or peft's config can be set without `+`
+        OmegaConf.set_struct(node, False)
     ConfigStore.instance().store(name="run_schema", node=schema, provider="r1lab")
 
 

@@ -14,6 +14,11 @@ from dotenv import dotenv_values, find_dotenv
 from r1lab.errors import ConfigError, Finding
 from r1lab.wording import display
 
+E2B_KEY, MORPH_KEY = "E2B_API_KEY", "MORPH_API_KEY"
+PISTON_ENDPOINTS = "PISTON_ENDPOINTS"  # a comma list of URLs, or "slurm" for the workers in the queue
+PISTON_PER_ENDPOINT = "PISTON_MAX_REQUESTS_PER_ENDPOINT"
+PISTON_TOKEN = "PISTON_TOKEN"  # what r1lab's sandbox server asks for and its client sends
+
 
 def lookup(name: str) -> str | None:
     """The value of an environment variable, else of the same name in `.env`; None where neither gives one.

@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.errors import RunError, StorageError, UserError
+from r1lab.errors import ConfigError, Finding, RunError, StorageError, UserError
 from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.plan.hardware import cores
 from r1lab.runs import manifest
@@ -123,6 +124,22 @@ def launch(cfg: DictConfig, run_dir: Path, typed: str | None = None) -> dict[str
     raise failure(folder, code)
 
 
+def audit(cfg: DictConfig) -> list[Finding]:
+    """What the audit of a planned config finds, in a process of its own; nothing is started and no folder is left.
+
+    Raises:
+        RunError: the audit itself failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="r1lab-") as beside:
+        folder = RunFolder(beside)
+        run_yaml = folder.write_config(cfg)
+        command = [sys.executable, "-m", "r1lab.launch.audit", str(run_yaml)]
+        child = subprocess.run(command, env=environment(cfg), capture_output=True, text=True, errors="replace")
+        if child.returncode:
+            raise RunError(f"the audit failed\n{child.stderr.strip()}")
+        return [Finding(**finding) for finding in folder.read_json("audit.json")["findings"]]
+
+
 @contextmanager
 def passing_signals(child: subprocess.Popen[bytes]) -> Iterator[None]:
     """Pass SIGINT and SIGTERM on to the child, and wait for it to end in order."""
@@ -149,6 +166,8 @@ def failure(folder: RunFolder, code: int) -> BaseException:
     if code == 130 or code == -signal.SIGINT:
         return KeyboardInterrupt()
     again = f"python -m r1lab resume={shlex.quote(str(folder.path))}"
+    if code == ConfigError.exit_code and manifest.get("findings"):
+        return ConfigError([Finding(**finding) for finding in manifest["findings"]])
     if code == UserError.exit_code:
         return UserError(cause or f"the run refused its config; see {folder.path}/run.log")
     if code == UNRECORDED:

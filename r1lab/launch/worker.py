@@ -9,12 +9,13 @@ import signal
 import sys
 import traceback
 import warnings
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from r1lab.errors import R1labError, ResumeError, StorageError
+from r1lab.errors import ConfigError, R1labError, ResumeError, StorageError
 from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, storage_cause
@@ -75,6 +76,8 @@ def work_and_record(run_yaml: Path, folder: RunFolder) -> int:
         return end(folder, "interrupted", INTERRUPTED, "interrupted")
     except R1labError as error:
         log.error("%s", error)
+        if isinstance(error, ConfigError):
+            manifest.add(folder, findings=[asdict(finding) for finding in error.findings])
         return end(folder, "failed", error.exit_code, str(error))
     except SystemExit as error:
         log.error("%s", traceback.format_exc())

@@ -3,72 +3,90 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
+from r1lab.config.packages import choose_attention
 from r1lab.errors import DataError, UserError
-from r1lab.models import tiny
-from r1lab.models.templates import CHATML
+from r1lab.models.adapters import merged
+from r1lab.models.rope import set_rope
+from r1lab.models.source import base_of, is_adapter, source
+from r1lab.models.tokens import load_tokenizer, set_ends
+
+log = logging.getLogger("r1lab")
+ROWS = 64  # a grown vocabulary is rounded up to a multiple of this
 
 
-def source(cfg: DictConfig) -> str:
-    """Where the weights come from: a folder, a Hub repository, or the built model's folder."""
-    if cfg.path:
-        return str(cfg.path)
-    if cfg.repo:
-        return str(cfg.repo)
-    return str(tiny.ensure(cfg))
-
-
-def load(cfg: DictConfig, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load(
+    cfg: DictConfig, device: str, quantisation: Mapping[str, Any] | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load the model of a run and its tokenizer.
 
     Args:
         cfg: the `model` node of a run.
         device: "cpu" or "cuda".
+        quantisation: parameters of transformers.BitsAndBytesConfig; weights in 16 or 32 bits without them.
 
     Raises:
         UserError: the Hub or the folder does not give it.
     """
-    where = source(cfg)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            where, revision=cfg.revision, dtype=getattr(torch, cfg.dtype), attn_implementation=cfg.attention
-        )
-        tok = AutoTokenizer.from_pretrained(where, revision=cfg.revision)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"model {where} cannot be loaded: {str(error).splitlines()[0]}") from error
-    set_template(tok, cfg)
-    if tok.pad_token is None:
-        tok.pad_token = tok.eos_token
-    model.generation_config.eos_token_id = tok.eos_token_id
-    model.generation_config.pad_token_id = tok.pad_token_id
-    model.to(torch.device(device))  # type: ignore[arg-type]
-    return model, tok
+    tok = load_tokenizer(cfg)
+    return load_model(cfg, device, tok, quantisation), tok
 
 
-def set_template(tok: PreTrainedTokenizerBase, cfg: DictConfig) -> None:
-    """Give the tokenizer the config's chat template and end token; ChatML where it has no template.
+def load_model(
+    cfg: DictConfig, device: str, tok: PreTrainedTokenizerBase, quantisation: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
+    """The weights of a run on its device, with its attention, its rotary embeddings and the tokenizer's ends.
 
-    Raises:
-        UserError: the end token is not one token of the vocabulary.
+    An adapter's folder gives its model with the adapter merged into it. A vocabulary that the tokenizer has outgrown
+    gets rows drawn around the mean of the others, the same ones every time.
     """
-    if cfg.chat_template:
-        file = Path(cfg.chat_template)
-        text = str(cfg.chat_template)
-        tok.chat_template = file.read_text(encoding="utf-8") if len(text) < 250 and file.is_file() else text
-    elif not tok.chat_template:
-        tok.chat_template = CHATML
-    if cfg.eos_token:
-        if tok.convert_tokens_to_ids(cfg.eos_token) in (None, tok.unk_token_id):
-            raise UserError(f"model.eos_token={cfg.eos_token} is not a token of {tok.name_or_path}")
-        tok.eos_token = cfg.eos_token
+    where = source(cfg)
+    base = base_of(Path(where), cfg) if is_adapter(where) else where
+    attention, reason = choose_attention(cfg.attention, cfg.dtype, device)
+    log.info("attention: %s (%s)", attention, reason)
+    options: dict[str, Any] = {"use_kernels": True} if cfg.kernels else {}
+    if quantisation:
+        options |= {"quantization_config": BitsAndBytesConfig(**quantisation), "device_map": {"": torch.device(device)}}
+    try:
+        config = AutoConfig.from_pretrained(base, revision=cfg.revision)
+        set_rope(config, cfg)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            base,
+            config=config,
+            revision=cfg.revision,
+            dtype=getattr(torch, cfg.dtype),
+            attn_implementation=attention,
+            **options,
+        )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise UserError(f"model {base} cannot be loaded: {str(error).splitlines()[0]}") from error
+    embeddings = model.get_input_embeddings()
+    assert isinstance(embeddings, torch.nn.Embedding)
+    if len(tok) > embeddings.num_embeddings:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model.resize_token_embeddings(len(tok), pad_to_multiple_of=ROWS)
+    if base != where:
+        model = merged(model, Path(where))
+    set_ends(model, tok)
+    if not quantisation:
+        model.to(torch.device(device))  # type: ignore[arg-type]
+    return model
 
 
 def check_prompts(
@@ -111,6 +129,8 @@ def facts(model: PreTrainedModel, cfg: DictConfig) -> dict[str, Any]:
         "name": cfg.name,
         "revision": cfg.revision,
         "source": cfg.path or cfg.repo or "built",
+        "attention": model.config._attn_implementation,
         "parameters": sum(item.numel() for item in model.parameters()),
+        "trained": sum(item.numel() for item in model.parameters() if item.requires_grad),
         "fingerprint": fingerprint(model),
     }

@@ -47,7 +47,7 @@ def ingredients(cfg: DictConfig) -> dict[str, Any]:
     """Everything that the built model depends on."""
     numbers = ("layers", "hidden", "intermediate", "heads", "kv_heads", "vocabulary", "context")
     parts = (arithmetic, templates, conversations, inspect.getmodule(ingredients))
-    code = "".join(inspect.getsource(part) for part in parts if part)
+    code = "".join(inspect.getsource(part) for part in parts if part) + templates.CHATML
     return {
         "model": {name: cfg[name] for name in numbers},
         "build": OmegaConf.to_container(cfg.build, resolve=True),

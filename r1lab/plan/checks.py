@@ -16,10 +16,12 @@ from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
+from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
 from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.fitting import check_memory
 from r1lab.plan.folder import check_folder
+from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hardware import gpus
 from r1lab.plan.model import check_model
 from r1lab.plan.packages import check_packages
@@ -27,6 +29,7 @@ from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
 from r1lab.plan.rewards import check_inner
+from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.plan.trl_values import check_trl_values
 from r1lab.wording import nearest
 
@@ -39,11 +42,11 @@ OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "resume_from_checkpoint": "resume=FOLDER goes on with a run",
     "use_cpu": "accelerator=cpu says so",
     "reward_weights": "reward.NAME.weight=NUMBER says so",
-    "model_init_kwargs": "r1lab loads the model: model.dtype, model.attention",
+    "model_init_kwargs": "r1lab loads the model: model.dtype, model.attention, model.kernels",
     "disable_tqdm": "the progress bar follows the terminal",
     "overwrite_output_dir": "every run has its own folder",
 }
-DRY_RUNS = (True, False, "json")
+DRY_RUNS = (True, False, "json", "full")
 
 
 @dataclass
@@ -94,11 +97,13 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
     findings += _check_run(resolved, where)
+    findings += check_sandbox(resolved, where)
     if resolved.task.get("folder") is False:
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
     findings += check_data(resolved, where)
+    findings += check_grpo(resolved, where)
     findings += check_accelerator(resolved, where)
     findings += check_packages(resolved, where)
     findings += check_trl_values(resolved, where)
@@ -106,7 +111,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         findings += (faults := check_batch(resolved, where))
         if not faults and not any(finding.severity == "error" for finding in findings):
             findings += check_memory(resolved, where)
-    lacking = check_folder(resolved, run_dir, where)
+    findings += advice(resolved, where)
+    lacking = check_folder(resolved, run_dir, where) + check_extras(resolved, where)
     if resolved.dry_run:  # the run may be meant for another machine
         lacking = [replace(finding, severity="warning") for finding in lacking]
     plan = Plan(resolved, run_dir, findings + lacking)
@@ -165,7 +171,9 @@ def resolve(cfg: DictConfig) -> DictConfig:
 def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     findings = []
     if cfg.dry_run not in DRY_RUNS:
-        findings.append(Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, json or false"))
+        findings.append(
+            Finding(f"dry_run={cfg.dry_run} is not known", where("dry_run"), fix="true, full, json or false")
+        )
     if not cfg.name or Path(cfg.name).is_absolute() or ".." in Path(cfg.name).parts:
         findings.append(Finding(f"name={cfg.name!r} is no folder under {cfg.outputs}", where("name"), fix="name=WORD"))
     for name in cfg.get("trainer") or {}:

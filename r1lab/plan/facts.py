@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from r1lab.plan.batch import batch_of, world_of
 from r1lab.plan.devices import gpu_of
 from r1lab.plan.duration import FILLED, MFU, Duration, gpus_for_generation, step_seconds
+from r1lab.plan.extras import attention_facts
 from r1lab.plan.folder import room_needed, size, training_bytes
 from r1lab.plan.hardware import cores, gpus
 from r1lab.plan.memory import GIB, memory_of
@@ -24,11 +25,14 @@ Facts = dict[str, dict[str, Any]]
 def facts_of(cfg: DictConfig, run_dir: Path) -> Facts:
     """Section → name → value of a run against which nothing speaks."""
     accelerator = cfg.accelerator
+    count = parameters_of(cfg.model)
     facts: Facts = {
         "run": {
             "task": cfg.task.name,
-            "model": cfg.model.name
-            + (f" ({count / 1e6:,.2f} M parameters)" if (count := parameters_of(cfg.model)) else ""),
+            "model": f"{cfg.model.name}" + (f", {count:,} parameters" if count else ""),
+            "weights from": cfg.model.path or cfg.model.repo or "built on first use, then cached",
+            "attention": attention_facts(cfg),
+            **({"adapter": cfg.adapter.name} if cfg.adapter.get("_target_") else {}),
             "dataset": cfg.dataset.name,
             "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
             or "none",

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from r1lab.config.packages import EXTRAS
 from r1lab.config.source import (
     Parameter,
     accepts,
@@ -24,7 +25,18 @@ from r1lab.errors import Finding
 from r1lab.wording import nearest, some
 
 SCHEMA = "r1lab.config.schema"
-TYPED = {"model": "Model", "dataset": "Dataset", "engine": "Engine", "accelerator": "Accelerator", "eval": "Eval"}
+TYPED = {
+    "model": "Model",
+    "model.rope": "Rope",
+    "model.published_rope": "Rope",
+    "model.experts": "Experts",
+    "model.latent": "Latent",
+    "dataset": "Dataset",
+    "adapter": "Adapter",
+    "engine": "Engine",
+    "accelerator": "Accelerator",
+    "eval": "Eval",
+}
 ALLOWED_ROOTS = ("r1lab", "trl", "transformers", "peft")
 RENAMED = {  # words of older TRL and transformers versions, and what they are called now
     "warmup_ratio": "warmup_steps",
@@ -60,13 +72,19 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
     schema = {"": run}
     for group, name in TYPED.items():
         schema[group] = dict(parameters(f"{SCHEMA}.{name}") or {})
-    loader = declared_by(cfg, "dataset")
-    if loader is not None:
-        schema["dataset"].update({**loader, "_target_": Parameter("_target_", "str", True)})
-    elif isinstance(cfg.get("dataset"), DictConfig) and cfg.dataset.get("_target_", "???") != "???":
-        del schema["dataset"]
+    schema["adapter"]["_target_"] = Parameter("_target_", "str | None", False)
+    for group in ("dataset", "adapter"):
+        if (declared := declared_by(cfg, group)) is not None:
+            schema[group].update({**declared, "_target_": Parameter("_target_", "str", True)})
+        elif target_of(cfg, group) not in ("", "???"):
+            del schema[group]
+    if isinstance(OmegaConf.select(cfg, "adapter.quantisation"), DictConfig):
+        schema["adapter.quantisation"] = dict(parameters("transformers.BitsAndBytesConfig") or {})
     if isinstance(cfg.get("task"), DictConfig):
         schema["task"] = {str(key): Parameter(str(key), "", False) for key in cfg.task}
+        for name in map(str, cfg.task):
+            if (fields := declared_by(cfg, f"task.{name}")) is not None:
+                schema[f"task.{name}"] = {**fields, "_target_": Parameter("_target_", "str", True)}
     rewards = cfg.get("reward")
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
@@ -200,7 +218,8 @@ def target_fault(cfg: DictConfig, target: str) -> Finding | None:
     if exists(target):
         return None
     if locate(module) is None:
-        return Finding(f"{target}: there is no module {module}", fix="run where it can be imported, or install it")
+        fix = EXTRAS.get(root, "run where it can be imported, or install it")
+        return Finding(f"{target}: there is no module {module}", fix=fix)
     close = nearest(name, defined_in(module))
     return Finding(f"{target}: {module} defines no {name}", nearest=f"{module}.{close}" if close else "")
 

@@ -106,7 +106,7 @@ def group_findings(override: Override) -> list[Finding]:
         wanted = value if isinstance(value, list) else [value]
         close = [item if item in options else ALIASES.get(item) or nearest(str(item), options) for item in wanted]
         text = f"[{','.join(close)}]" if isinstance(value, list) else close[0] if close else ""
-        fix = f"one of: {some(options)}"
+        fix = f"one of: {some(options, like=str(wanted[0]) if wanted else '')}"
         if group in ("model", "dataset"):
             flag = "dataset=local dataset.path=FILE" if group == "dataset" else "model=hub model.repo=ORG/NAME"
             fix += f"; or {flag}"
@@ -197,7 +197,7 @@ def finding_of(error: Exception) -> Finding:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         close = nearest(name, error.options)
         place = "the defaults list of a chosen file"
-        fix = f"one of: {some(error.options)}"
+        fix = f"one of: {some(error.options, like=name)}"
         return Finding(f"{group} has no option {name!r}", place, f"{group}: {close}" if close else "", fix)
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("full_key:", "object_type=", "See http"))]

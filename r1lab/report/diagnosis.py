@@ -91,6 +91,7 @@ def edges(series: Series | None) -> tuple[float | None, float | None]:
 def findings(run: Run) -> list[Finding]:
     """What to know before believing the numbers, the worst first."""
     found = [*_reward_findings(run), *_number_findings(run), *_training_findings(run)]
+    found += [Finding("warn", "seen during the run", text) for text in run.warnings]
     if run.damage:
         found.append(Finding("warn", "incomplete folder", " ".join(run.damage[:8])))
     return sorted(found, key=lambda finding: finding.level != "bad")

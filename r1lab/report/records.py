@@ -87,6 +87,7 @@ class Run:
     cause: str | None
     seconds: float | None
     seconds_known: bool  # False: the end was not recorded, `seconds` is the time of the last metrics line
+    warnings: list[str] = field(default_factory=list)  # of the flight recorder, in its words
     log_tail: list[str] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
@@ -143,6 +144,10 @@ def read_run(run_dir: Path) -> Run:
         cause=cause,
         seconds=last_time if seconds is None else seconds,
         seconds_known=seconds is not None,
+        warnings=[
+            f"Step {int(record['step']):,}: {record.get('text', '')}."
+            for record in _json_lines(run_dir / "warnings.jsonl", damage, expected=False)
+        ],
         log_tail=_log_tail(run_dir / "run.log") if status == "failed" else [],
         damage=damage,
     )

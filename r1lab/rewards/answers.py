@@ -12,10 +12,11 @@ BRACE = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)  # `\{` is a brace to pr
 BETWEEN = re.compile(r"[\s$.]*(?:[,;]|,?\s*(?:and|or)\b|,?\s*\\text\{\s*(?:and|or)\s*\})?[\s$]*")
 MOST_BETWEEN = 40  # characters between boxes that are one answer together
 
+MARKED_LONGEST = 300  # characters between marks; bounded, so that no text takes more than linear time
 NUMBER = r"-?\d+(?:[.,]\d+)?"
-PIECE = (  # LaTeX between its marks; lengths are bounded, so that no text takes more than linear time
-    rf"(?:\$\$[^$]{{1,{LONGEST}}}?\$\$|\\\[.{{1,{LONGEST}}}?\\\]|(?<![\\\d])\$[^\n$]{{1,{LONGEST}}}?\$"
-    rf"|\\\([^\n]{{1,{LONGEST}}}?\\\)|-?\\frac\{{{NUMBER}\}}\{{{NUMBER}\}})(?:\s*\\?%)?"
+PIECE = (  # LaTeX between its marks
+    rf"(?:\$\$[^$]{{1,{MARKED_LONGEST}}}?\$\$|\\\[.{{1,{MARKED_LONGEST}}}?\\\]|(?<![\\\d])\$[^\n$]{{1,{MARKED_LONGEST}}}?\$"
+    rf"|\\\([^\n]{{1,{MARKED_LONGEST}}}?\\\)|-?\\frac\{{{NUMBER}\}}\{{{NUMBER}\}})(?:\s*\\?%)?"
 )
 PIECES = rf"({PIECE}(?:\s*(?:,?and|,?or|,)\s*{PIECE}){{0,5}})"
 ANCHORED = [  # the surest first

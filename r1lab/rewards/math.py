@@ -9,13 +9,14 @@ from r1lab.rewards.answers import LONGEST, final_answer, gold_answer, is_sentenc
 from r1lab.rewards.base import Failure, Mark
 from r1lab.rewards.notation import (
     LETTER,
+    equal_exactly,
     equal_numbers,
     kind_of,
-    plain_number,
+    rational,
     sides_of,
     split_percent,
+    split_unit,
     tidy,
-    unit_of,
 )
 from r1lab.rewards.pool import Question, Verdict, pool
 
@@ -89,33 +90,36 @@ def decide(answer: str | None, solution: str) -> bool | list[Question] | None:
         gold = sides[-1]  # between numbers, an equation says its value: `1 = 1` is 1, and not `2 = 2`
     if WORDS.fullmatch(gold) or (is_sentence(gold) and "\\" not in gold and "$" not in gold):
         return answer is not None and folded(answer) == folded(gold)  # math-verify would multiply the letters
+    gold, unit = split_unit(gold)
     bare, percent = split_percent(gold)
-    number = plain_number(bare)
+    number = rational(bare)
     wrong: bool | list[Question] = False if number is not None else [(None, gold)]
     if answer is None or len(answer) > LONGEST:
         return wrong
     said = tidy(answer)
+    if "".join(said.split()) == "".join(gold.split()) or answer == solution:
+        return True
     if said.count("$") > 2 and not LIST.search(gold):
         return wrong  # several answers
     sides = [said] if "=" in gold else sides_of(said)
     asked: list[Question] = []
     for side in sides:
+        side, other = split_unit(side)
         value, sign = split_percent(side)
-        ours = plain_number(value)
+        ours = rational(value)
+        if (unit and other and unit != other) or {kind_of(side), kind_of(gold)} == {"set", "tuple"}:
+            return wrong  # math-verify drops units, and takes a pair for a set
         if number is not None and ours is not None:
             if not equal_numbers((ours, sign), (number, percent)):
                 return False
-        elif differs(side, gold) or (number is not None and len(sides) == 1 and unfinished(side)):
-            return wrong
+        elif number is not None and len(sides) == 1 and unfinished(side):
+            return False
+        elif (same := equal_exactly(side, gold)) is not None:
+            if not same:
+                return False
         else:
             asked.append((side, gold))
     return asked or True
-
-
-def differs(answer: str, gold: str) -> bool:
-    """What math-verify overlooks: another unit, or an ordered pair in the place of a set."""
-    units, kinds = (unit_of(answer), unit_of(gold)), {kind_of(answer), kind_of(gold)}
-    return (None not in units and units[0] != units[1]) or kinds == {"set", "tuple"}
 
 
 def unfinished(answer: str) -> bool:

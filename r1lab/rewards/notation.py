@@ -8,10 +8,22 @@ from fractions import Fraction
 PLAIN = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?|[+-]?\.\d+")
 SCIENTIFIC = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[eE]([+-]?\d{1,3})")
 PERCENT = re.compile(r"\s*(?:\\?%|\\text\{\s*percent\s*\}|percent)\s*$")
+RATIO = re.compile(r"([+-]?)\\[dt]?frac\{(\d{1,99})\}\{(\d{1,99})\}|([+-]?)(\d{1,99})/(\d{1,99})")
+BRACKETED = re.compile(r"(\(|\[|\\\{)([^()\[\]{}]*(?:\\frac\{\d+\}\{\d+\}[^()\[\]{}]*)*)(\)|\]|\\\})")
+SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])")
+IRRATIONAL = r"(?:\\pi|\\sqrt\{(?P<root>\d{1,40})\})"
+MULTIPLE = re.compile(
+    rf"(?P<sign>[+-]?)(?P<factor>\d{{1,40}}|\\[dt]?frac\{{\d{{1,40}}\}}\{{\d{{1,40}}\}})? ?{IRRATIONAL} ?"
+)
+MULTIPLE_ABOVE = re.compile(
+    rf"(?P<sign>[+-]?)\\[dt]?frac\{{(?P<factor>\d{{1,40}})? ?{IRRATIONAL} ?\}}\{{(?P<below>\d{{1,40}})\}}"
+)
 CURRENCY = re.compile(r"^([+-]?)\s*(?:\\?\$|[€£¥])\s*(?=[\d.])")
 DELIMITED = re.compile(r"\$\$([^$]*)\$\$|\$([^$]*)\$|\\\(((?:(?!\\\)).)*)\\\)|\\\[((?:(?!\\\]).)*)\\\]", re.DOTALL)
 NAMED = re.compile(r"\s*\\?[A-Za-z]\w{0,10}(?:\(\w\))?\s*=(?!=)")  # `x = `, before the value
 EQUALS = re.compile(r"(?<![<>!\\:=])=(?!=)")
+NEAR = Fraction(1, 10**5)  # of a number's size: how far a rounded one may be off
+Number = tuple[tuple[Fraction, bool], bool]  # what `rational` gives, and whether a percent sign follows
 LETTER = re.compile(r"[A-Za-z]")
 COMMAND = re.compile(r"\\[A-Za-z]+")
 SPACED = re.compile(r"[+-]?\d{1,3}( \d{3})+(\.\d+)?")
@@ -33,8 +45,12 @@ UNITS = {  # spelling → unit; two answers in different units differ, whatever 
     )
     for name in names.split()
 }  # fmt: skip
-UNIT = re.compile(r"[\d})]\s*(?:\\[,; ]|~)?\s*(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*([a-zA-Z]+)\s*\}|([a-zA-Z]+))"
-                  r"(\s*\^\s*\{?\d\}?)?\s*$")  # fmt: skip
+UNIT = re.compile(
+    r"(?<=[\d})])(?P<space>\s*(?:\\[,; ]|~)?\s*)"
+    r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*(?P<text>[a-zA-Z]+)\s*\}|(?P<bare>[a-zA-Z]+))"
+    r"(?:\s*\^\s*\{?(?P<power>\d)\}?)?\s*$"
+)
+ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+|[A-Za-z]))")
 
 
 def tidy(text: str) -> str:
@@ -43,7 +59,7 @@ def tidy(text: str) -> str:
     if (whole := DELIMITED.fullmatch(text)) is not None:
         text = next(part for part in whole.groups() if part is not None)
     text = CURRENCY.sub(r"\1", text.strip().rstrip(".").strip()) if text.count("$") < 2 else text
-    text = text.translate(SIGNS)
+    text = ROOT.sub(lambda root: rf"\sqrt{{{root[1] or root[2] or root[3]}}}", text).translate(SIGNS)
     text = re.sub(r"(?<=\d)(?:\{,\}|\\,|\\!)(?=\d{3})|\\!", "", text)
     if scientific := SCIENTIFIC.fullmatch(text):
         text = rf"{scientific[1]} \times 10^{{{int(scientific[2])}}}"
@@ -62,28 +78,53 @@ def plain_number(text: str) -> Fraction | None:
     return Fraction(tidied.replace(",", "").removesuffix(".")) if PLAIN.fullmatch(tidied) else None
 
 
+def rational(text: str) -> tuple[Fraction, bool] | None:
+    """The value of a plain number or of a fraction of whole ones, and whether it is written as a fraction."""
+    ratio = RATIO.fullmatch(text)
+    if ratio is None:
+        number = plain_number(text)
+        return None if number is None else (number, False)
+    sign, top, bottom = (ratio[place] or ratio[place + 3] for place in (1, 2, 3))
+    return (Fraction(int(f"{sign or ''}{top}"), int(bottom)), True) if int(bottom) else None
+
+
 def split_percent(text: str) -> tuple[str, bool]:
     """An answer without its percent sign, and whether it had one."""
     bare = PERCENT.sub("", text)
     return bare, bare != text
 
 
-def equal_numbers(answer: tuple[Fraction, bool], gold: tuple[Fraction, bool]) -> bool:
-    """Whether two numbers are equal, each with or without a percent sign.
+def equal_numbers(answer: Number, gold: Number) -> bool:
+    """Whether two numbers are equal: decimals exactly, a decimal and a fraction as far as a decimal can be.
 
-    Where only one has the sign, it may stand for a hundredth or be left out: 50 % is 0.5, and 50 is 50 %.
+    Where only one has a percent sign, it may stand for a hundredth or be left out: 50 % is 0.5, and 50 is 50 %.
     """
     (ours, ours_percent), (theirs, theirs_percent) = answer, gold
-    if ours_percent == theirs_percent:
-        return ours == theirs
-    return ours == theirs or (ours / 100 == theirs if ours_percent else theirs / 100 == ours)
+    if ours_percent == theirs_percent or alike(ours, theirs):
+        return alike(ours, theirs)
+    shares = [(value / 100, ratio) if percent else (value, ratio) for (value, ratio), percent in (answer, gold)]
+    return alike(*shares)
 
 
-def unit_of(text: str) -> tuple[str, str] | None:
-    """The unit behind a number and its power, "" for none: ("cm", "2"); None where there is none that is known."""
+def alike(first: tuple[Fraction, bool], second: tuple[Fraction, bool]) -> bool:
+    """Equality of numbers without percent signs; ⅓ is 0.333333, rounded to six decimals and near enough besides."""
+    (a, a_ratio), (b, b_ratio) = first, second
+    if a_ratio == b_ratio or a == b:
+        return a == b
+    return round(a, 6) == round(b, 6) and abs(a - b) <= NEAR * max(abs(a), abs(b))
+
+
+def split_unit(text: str) -> tuple[str, tuple[str, str] | None]:
+    """An answer without the unit behind its number, and that unit with its power, "" for none: ("cm", "2").
+
+    None for no unit that is known. A single letter right behind a digit stays: it may be a variable.
+    """
     found = UNIT.search(text)
-    name = UNITS.get(found[1] or found[2]) if found else None
-    return (name, "".join(filter(str.isdigit, found[3] or ""))) if found and name else None
+    name = UNITS.get(found["text"] or found["bare"]) if found else None
+    if found is None or name is None:
+        return text, None
+    stays = found["bare"] and len(found["bare"]) == 1 and not found["space"]
+    return text if stays else text[: found.start()].strip(), (name, found["power"] or "")
 
 
 def kind_of(text: str) -> str:
@@ -94,6 +135,45 @@ def kind_of(text: str) -> str:
     if bare.startswith("\\{") and bare.endswith("\\}"):
         return "set"
     return "tuple" if bare[0] == "(" and bare[-1] == ")" and "(" not in bare[1:] else ""
+
+
+def multiple(text: str) -> tuple[str, Fraction] | None:
+    """A rational multiple of π or of a root, exactly: `\\frac{3\\pi}{2}` is ("π", 3/2), `-2\\sqrt{3}` is ("√", −12)."""
+    found = MULTIPLE.fullmatch(text) or MULTIPLE_ABOVE.fullmatch(text)
+    if found is None:
+        return None
+    parts = found.groupdict()
+    value = rational(parts.get("factor") or "1")
+    below = int(parts.get("below") or 1)
+    if value is None or not below:
+        return None
+    factor = value[0] / below * (-1 if found["sign"] == "-" else 1)
+    return ("√", factor * abs(factor) * int(found["root"])) if found["root"] else ("π", factor)
+
+
+def collection(text: str) -> tuple[str, list[tuple[Fraction, bool]]] | None:
+    """The brackets and the values of a set, tuple or interval of plain numbers and fractions: `[0, 1)` → "[)"."""
+    found = BRACKETED.fullmatch(SIZES.sub("", text))
+    if found is None or "," not in found[2]:
+        return None
+    values = [rational(part.strip()) for part in found[2].split(",")]
+    known = [value for value in values if value is not None]
+    return (found[1] + found[3], known) if len(known) == len(values) else None
+
+
+def equal_exactly(answer: str, gold: str) -> bool | None:
+    """Whether two answers of one form are equal: collections of numbers, in order unless they are sets, or multiples of
+    π or of roots; None where that cannot be told here."""
+    first, second = multiple(answer), multiple(gold)
+    if first is not None and second is not None and first[0] == second[0]:
+        return first[1] == second[1]
+    ours, theirs = collection(answer), collection(gold)
+    if ours is None or theirs is None or ours[0] != theirs[0]:
+        return None
+    pairs = [ours[1], theirs[1]]
+    if ours[0] == "\\{\\}":
+        pairs = [sorted(dict.fromkeys(values)) for values in pairs]
+    return len(pairs[0]) == len(pairs[1]) and all(alike(*pair) for pair in zip(*pairs, strict=True))
 
 
 def sides_of(text: str) -> list[str]:

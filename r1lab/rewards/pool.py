@@ -8,12 +8,13 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import queue
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -27,6 +28,7 @@ PATIENCE = 3  # real time that may pass, as a multiple of that, on a machine wit
 START_SECONDS = 120.0
 REST = 30.0  # seconds without another try after a process that could not be started
 MOST_WORKERS = 4
+CALLERS = 8  # threads that may call at once without waiting for each other
 REMEMBERED = 65536  # verdicts
 OWN_FAULT = (signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 TRIES = 2
@@ -45,7 +47,7 @@ class CannotStart(Exception):
 
 
 class Worker:
-    """One process, started on first use and again after it had to be killed. For one thread at a time.
+    """One process, started on first use and again after it had to be killed. Whoever asks holds its lock.
 
     Args:
         seconds: of processor time for one comparison.
@@ -54,7 +56,7 @@ class Worker:
     def __init__(self, seconds: float):
         self.seconds = seconds
         self.child: subprocess.Popen[bytes] | None = None
-        self.starts = 0
+        self.lock = threading.Lock()
 
     def ask(self, answer: str | None, gold: str) -> Reply:
         """The process's reply, `TOO_LONG` where the question met its limit.
@@ -104,7 +106,6 @@ class Worker:
             )
         except OSError as error:
             raise CannotStart(f"math-verify's process does not start: {error.strerror}") from error
-        self.starts += 1
         if self._exchange('[null, "1"]', START_SECONDS) != b"false\n":
             ended = self.child.poll()
             self.close()
@@ -176,18 +177,15 @@ class Pool:
         self.known: dict[Question, bool | None] = {}
         self.broken: tuple[float, str] | None = None
         self.workers = [Worker(self.seconds) for _ in range(self.count)]
-        self.idle: queue.LifoQueue[Worker] = queue.LifoQueue()
-        for worker in self.workers:
-            self.idle.put(worker)
+        self.homes: dict[str, int] = {}  # gold answer → the worker that has read it
         # A process is killed when the thread that started it ends, so these threads last as long as the pool.
-        self.threads = ThreadPoolExecutor(self.count, thread_name_prefix="math-verify")
+        self.threads = ThreadPoolExecutor(self.count * CALLERS, thread_name_prefix="math-verify")
 
     def _settled(self, questions: Sequence[Question]) -> dict[Question, Verdict]:
         """The verdict on each question, from memory or from a process."""
         known = self.known  # another thread may begin a new one
         found: dict[Question, Verdict] = {item: known[item] for item in questions if item in known}
-        new = [item for item in questions if item not in found]
-        for item, reply in zip(new, self.threads.map(self._ask, new), strict=True):
+        for item, reply in self._replies([item for item in questions if item not in found]):
             if isinstance(reply, str):  # too long: the gold answer cannot be read, or the answer is wrong
                 found[item] = None if item[0] is None else False
             else:
@@ -195,27 +193,47 @@ class Pool:
                 if not isinstance(reply, Failure):
                     known[item] = reply
         if len(known) > REMEMBERED:
-            self.known = {}
+            self.known, self.homes = {}, {}
         return found
 
-    def _ask(self, question: Question) -> Reply | Failure:
-        """One reply; a process that was killed from outside is replaced once."""
-        worker = self.idle.get()
-        try:
-            cause = ""
-            for _ in range(TRIES):
-                if self.broken and time.monotonic() - self.broken[0] < REST:
-                    return Failure(self.broken[1])
+    def _replies(self, questions: Sequence[Question]) -> list[tuple[Question, Reply | Failure]]:
+        """A reply to each question. Each worker has a lane, and takes from the longest other one when its own is empty.
+
+        A question goes to the worker that has read its gold answer already.
+        """
+        lanes: list[deque[Question]] = [deque() for _ in self.workers]
+        homes = self.homes
+        for place, question in enumerate(questions):
+            lanes[homes.setdefault(question[1], place % self.count)].append(question)
+        replies: list[tuple[Question, Reply | Failure]] = []
+
+        def serve(number: int) -> None:
+            while True:
                 try:
-                    return worker.ask(*question)
-                except CannotStart as error:
-                    self.broken = (time.monotonic(), str(error))
-                    return Failure(str(error))
-                except Killed as error:
-                    cause = str(error)
-            return Failure(f"{cause}, twice")
-        finally:
-            self.idle.put(worker)
+                    question = lanes[number].popleft() if lanes[number] else max(lanes, key=len).pop()
+                except IndexError:
+                    return
+                with self.workers[number].lock:
+                    replies.append((question, self._ask(self.workers[number], question)))
+
+        ready = sorted(range(self.count), key=lambda number: -len(lanes[number]))
+        list(self.threads.map(serve, ready[: len(questions)]))
+        return replies
+
+    def _ask(self, worker: Worker, question: Question) -> Reply | Failure:
+        """One reply; a process that was killed from outside is replaced once."""
+        cause = ""
+        for _ in range(TRIES):
+            if self.broken and time.monotonic() - self.broken[0] < REST:
+                return Failure(self.broken[1])
+            try:
+                return worker.ask(*question)
+            except CannotStart as error:
+                self.broken = (time.monotonic(), str(error))
+                return Failure(str(error))
+            except Killed as error:
+                cause = str(error)
+        return Failure(f"{cause}, twice")
 
 
 def cores() -> int:

@@ -25,7 +25,7 @@ from yaml import YAMLError
 from r1lab.errors import ResumeError
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
-STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl")
+STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl", "warnings.jsonl")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 

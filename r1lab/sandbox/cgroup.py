@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+PREFIX = f"r1lab-{Path('/proc/self/ns/pid').stat().st_ino}"  # process numbers are told apart within one namespace
 NEEDED = ("memory", "pids")
 
 
@@ -21,6 +22,8 @@ class Group:
         self.memory, self.pids = memory, pids
         self.second = (memory / "cgroup.procs").exists() and (memory / "memory.max").exists()
         self.base = 0
+        self.set: tuple[int, int] | None = None
+        self.known = (0, 0)
 
     @property
     def folders(self) -> list[Path]:
@@ -37,20 +40,39 @@ class Group:
         return int((self.memory / ("memory.current" if self.second else "memory.usage_in_bytes")).read_text())
 
     def limit(self, memory: int, processes: int) -> None:
-        """Allow what is in the group now and so much more."""
-        (self.memory / ("memory.max" if self.second else "memory.limit_in_bytes")).write_text(str(memory + self.base))
-        (self.pids / "pids.max").write_text(str(processes))
+        """Allow what is in the group now and so much more.
+
+        Raises:
+            OSError: the group has gone, or more is in use than is allowed.
+        """
+        if self.set != (memory, processes):
+            self.set = None
+            self._allow(memory + self.base)
+            (self.pids / "pids.max").write_text(str(processes))
+            self.set = (memory, processes)
+
+    def _allow(self, memory: int) -> None:
+        if self.second:
+            (self.memory / "memory.max").write_text(str(memory))
+            return
+        try:
+            (self.memory / "memory.limit_in_bytes").write_text(str(memory))
+        except OSError:  # what the last program read or wrote is still cached, for nobody
+            (self.memory / "memory.force_empty").write_text("0")
+            (self.memory / "memory.limit_in_bytes").write_text(str(memory))
 
     def settle(self) -> None:
         """Call what is in the group now its own, not a program's; swap, where there is some, is for nobody."""
-        self.base = self.used()
+        self.base, self.set = self.used(), None
         if self.second and (swap := self.memory / "memory.swap.max").exists():
             swap.write_text("0")
 
-    def events(self) -> tuple[int, int]:
-        """How often so far: (a process was killed for memory, a new process was refused)."""
+    def news(self) -> tuple[int, int]:
+        """How often since the last call: (a process was killed for memory, a new process was refused)."""
         killed = _field(self.memory / ("memory.events" if self.second else "memory.oom_control"), "oom_kill")
-        return killed, _field(self.pids / "pids.events", "max")
+        refused = _field(self.pids / "pids.events", "max")
+        then, self.known = self.known, (killed, refused)
+        return killed - then[0], refused - then[1]
 
     def remove(self) -> None:
         """Remove it; the processes in it must have ended."""
@@ -67,15 +89,17 @@ def _field(file: Path, name: str) -> int:
     return 0
 
 
-def create(name: str) -> Group | None:
-    """A new group below one that this process may write; None where there is none."""
+def create(number: int) -> Group | None:
+    """A new group below one that this process may write; None where there is none.
+
+    Its name tells who made it, so that what a killed process left is removed by the next one.
+    """
+    name = f"{PREFIX}-{os.getpid()}-{number}"
     own = _own()
-    if "" in own and set(NEEDED) <= set(_read(ROOT / "cgroup.controllers").split()):
+    if "" in own and set(NEEDED) <= set(read(ROOT / "cgroup.controllers").split()):
         above = ROOT / own[""].strip("/")
         for folder in (above, *above.parents):
-            if set(NEEDED) <= set(_read(folder / "cgroup.subtree_control").split()) and (
-                made := _make([folder / name])
-            ):
+            if set(NEEDED) <= set(read(folder / "cgroup.subtree_control").split()) and (made := _make([folder / name])):
                 return Group(made[0], made[0])
             if folder == ROOT:
                 return None
@@ -85,10 +109,18 @@ def create(name: str) -> Group | None:
     return None
 
 
+def _sweep(above: Path) -> None:
+    """Remove the groups of processes of this pid namespace that were killed."""
+    for left in above.glob(f"{PREFIX}-*"):
+        if not Path(f"/proc/{left.name.split('-')[2]}").exists():
+            with contextlib.suppress(OSError):  # another one was faster, or its last processes are still ending
+                left.rmdir()
+
+
 def _own() -> dict[str, str]:
     """This process's group by controller, "" for version 2."""
     groups = {}
-    for line in _read(Path("/proc/self/cgroup")).splitlines():
+    for line in read(Path("/proc/self/cgroup")).splitlines():
         _, controllers, path = line.split(":", 2)
         groups.update(dict.fromkeys(controllers.split(","), path))
     return groups
@@ -98,6 +130,7 @@ def _make(folders: list[Path]) -> list[Path] | None:
     """Make these folders, each with a door that may be written; all or none."""
     made = []
     for folder in folders:
+        _sweep(folder.parent)
         try:
             folder.mkdir()
         except OSError:
@@ -112,7 +145,8 @@ def _make(folders: list[Path]) -> list[Path] | None:
     return None
 
 
-def _read(file: Path) -> str:
+def read(file: Path) -> str:
+    """A file's text; empty where it cannot be read."""
     try:
         return file.read_text()
     except OSError:

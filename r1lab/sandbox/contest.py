@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Test, Verdict
-from r1lab.sandbox.box import Box, Execution, Job
+from r1lab.sandbox.box import Box
+from r1lab.sandbox.job import Execution, Job
 from r1lab.sandbox.jobs import allowed, checked, job_of, outcome_of, text, words_of
 from r1lab.sandbox.languages import find
 
@@ -74,7 +75,7 @@ def ioi(runner: Runner, program: IOIProgram, limits: Limits) -> Judge:
             done, manager_words = runner.once(Job(("./program",), built.collected, given, stack=True), limits), ""
         if not done.well:
             return outcome_of(done)
-        if checker:
+        if checker and test.output is not None:
             return _checked(runner, _native(checker), test, done)
         if manager:
             return _graded(done, _number(done.stdout), manager_words)

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from r1lab.sandbox.base import Limits, Outcome, Verdict
-from r1lab.sandbox.box import Execution, Job
+from r1lab.sandbox.job import Execution, Job
 from r1lab.sandbox.languages import Language
+
+LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes; the working folder is in the path as well
 
 
 def job_of(
@@ -51,7 +53,7 @@ def text(content: str) -> bytes:
 
 
 def checked(name: str) -> str:
-    """A file's name, if it stays in the working folder.
+    """A file's name, if it stays in the working folder and a file system takes it.
 
     Raises:
         ValueError: it does not.
@@ -59,4 +61,6 @@ def checked(name: str) -> str:
     path = PurePosixPath(name)
     if not name or "\0" in name or path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f"the file name {name!r} leads out of the working folder")
+    if len(text(name)) > LONGEST_PATH or any(len(text(part)) > LONGEST_NAME for part in path.parts):
+        raise ValueError(f"the file name {name[:40]!r}… is too long")
     return str(path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from r1lab.errors import ConfigError, Finding
-from r1lab.sandbox.box import PATHS
+from r1lab.sandbox.container import PATHS
 from r1lab.wording import nearest, some
 
 

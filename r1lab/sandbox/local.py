@@ -10,9 +10,9 @@ import atexit
 import hashlib
 import logging
 import os
-import shutil
 import threading
-from collections import OrderedDict
+import weakref
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from r1lab.errors import SandboxError
-from r1lab.sandbox import contest
+from r1lab.sandbox import container, contest
 from r1lab.sandbox.base import (
     CodeforcesProgram,
     IOIProgram,
@@ -32,13 +32,15 @@ from r1lab.sandbox.base import (
     Verdict,
     same_lines,
 )
-from r1lab.sandbox.box import PATHS, Box, Execution, Job
+from r1lab.sandbox.box import Box
+from r1lab.sandbox.job import Execution, Job
 from r1lab.sandbox.jobs import allowed, checked, job_of, outcome_of, text, words_of
 from r1lab.sandbox.languages import find
 
 log = logging.getLogger("r1lab")
 CACHE = 256 << 20  # bytes of compiled programs that are kept
 COMPILER_MEMORY = 2 << 30
+alive: weakref.WeakSet[LocalSandbox] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class LocalSandbox:
         workers: boxes at once; None: one per core.
         python: the interpreter for Python programs, a path; None: the system's python3. Point it to an environment's
             interpreter and its packages can be imported.
-        visible: further paths that programs may read.
+        visible: further paths that programs may read, none below /tmp, which is each program's own.
         tree: who holds the memory and processes of a program's tree: "cgroup", "watcher", or "auto" for the first that
             works; which, is logged.
         limits: fields of `Limits`, for all tests that do not bring their own.
@@ -77,10 +79,14 @@ class LocalSandbox:
         self.tree = tree
         self.limits = Limits(**(limits or {}))
         self.turn = threading.Condition()
+        self.boxes: set[Box] = set()
         self.idle: list[Box] = []
         self.busy = 0
+        self.waiting: deque[object] = deque()
+        self.closings = 0
         self.cache: OrderedDict[bytes, Execution] = OrderedDict()
         self.said = False
+        alive.add(self)
         atexit.register(self.close)
 
     def run(
@@ -162,12 +168,16 @@ class LocalSandbox:
     def together(self, count: int, work: Callable[[list[Box]], Execution]) -> Execution:
         """Do what needs several boxes at once."""
         failure = ""
+        closings = self.closings
         for _ in range(2):
             try:
                 with self._boxes(count) as boxes:
                     done = work(boxes)
             except SandboxError as error:
                 failure = str(error)
+                if self.closings > closings:
+                    return Execution(failure="the sandbox was closed meanwhile")
+                log.warning("sandbox: a box was lost, another takes its job: %s", failure)
                 continue
             if not done.failure:
                 return done
@@ -177,9 +187,20 @@ class LocalSandbox:
     def close(self) -> None:
         """End all boxes; new ones are made when they are needed."""
         with self.turn:
+            self.closings += 1
             idle, self.idle = self.idle, []
+            busy = self.boxes.difference(idle)
+        for box in busy:
+            box.end()
         for box in idle:
-            box.close()
+            self._closed(box)
+
+    def forget(self) -> None:
+        """In a process forked from the one that made the boxes: leave them to that one."""
+        for box in self.boxes:
+            box.forget()
+        self.turn, self.boxes, self.idle, self.busy = threading.Condition(), set(), [], 0
+        self.waiting = deque()
 
     def _plain(self, program: Program, limits: Limits) -> Callable[[Test], Outcome]:
         language = find(program.language)
@@ -205,44 +226,64 @@ class LocalSandbox:
     def _boxes(self, count: int) -> Iterator[list[Box]]:
         """`count` boxes for this thread alone; those that fail are not given back."""
         with self.turn:
-            self.turn.wait_for(lambda: self.busy == 0 or self.busy + count <= self.workers)
+            self.waiting.append(ticket := object())  # first come, first served: many boxes at once must not starve
+            try:
+                self.turn.wait_for(
+                    lambda: self.waiting[0] is ticket and (self.busy == 0 or self.busy + count <= self.workers)
+                )
+            finally:
+                self.waiting.remove(ticket)
+                self.turn.notify_all()
             self.busy += count
+            closings = self.closings
             taken = [self.idle.pop() for _ in range(min(count, len(self.idle)))]
         try:
             with ExitStack() as stack:
                 for box in taken:
-                    stack.callback(box.close)
+                    stack.callback(self._closed, box)
                 while len(taken) < count:
-                    taken.append(self._new())
-                    stack.callback(taken[-1].close)
+                    taken.append(self._new(closings))
+                    stack.callback(self._closed, taken[-1])
                 yield taken
                 stack.pop_all()
             with self.turn:
-                self.idle += taken
+                if self.closings == closings:
+                    self.idle += taken
+                    taken = []
+            for box in taken:
+                self._closed(box)
         finally:
             with self.turn:
                 self.busy -= count
                 self.turn.notify_all()
 
-    def _new(self) -> Box:
-        box = Box(interpreter(self.python), self.visible, self.tree)
+    def _new(self, closings: int) -> Box:
+        box = Box(container.interpreter(self.python), self.visible, self.tree)
+        with self.turn:
+            open_still = self.closings == closings
+            if open_still:
+                self.boxes.add(box)
+        if not open_still:
+            box.close()
+            raise SandboxError("the sandbox was closed")
         if not self.said:
             self.said = True
             holder = "a cgroup" if box.group else "a watcher, which looks every few milliseconds and kills"
             log.info("sandbox: memory and processes of a program's tree are held by %s", holder)
         return box
 
+    def _closed(self, box: Box) -> None:
+        with self.turn:
+            self.boxes.discard(box)
+        box.close()
 
-def interpreter(path: str | None) -> Path:
-    """The interpreter for Python programs.
 
-    Raises:
-        SandboxError: there is none.
-    """
-    found = path or shutil.which("python3", path=PATHS)
-    if not found or not Path(found).exists():
-        raise SandboxError(f"sandbox.python: there is no {path or 'python3 in ' + PATHS}")
-    return Path(found)
+def _forget() -> None:
+    for sandbox in list(alive):
+        sandbox.forget()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def _size(done: Execution) -> int:

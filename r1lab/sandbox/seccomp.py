@@ -1,9 +1,14 @@
 """The system calls that no submission needs, as a seccomp filter: a wall behind the wall.
 
-Refused are what would reach into other processes (ptrace), open a world of one's own in which the box's limits do not
-hold (user namespaces, mounts), take memory that belongs to no process and so escapes the count (memfd, System V shared
-memory), and parts of the kernel that are known for their holes (bpf, io_uring, userfaultfd, keyrings). The program sees
-EPERM, or for clone3 ENOSYS, after which the C library falls back to clone, whose flags a filter can read.
+Refused are what would reach into other processes (ptrace, their limits), open a world of one's own in which the box's
+limits do not hold (user namespaces, mounts), take memory that belongs to no process and so escapes the count (memfd,
+System V IPC, pages given to a pipe), sockets that no network namespace holds (to a virtual machine's host) and other
+families than the common ones, and parts of the kernel that are known for their holes (bpf, io_uring, userfaultfd,
+keyrings). The program sees EPERM, or for clone3 ENOSYS, after which the C library falls back to clone, whose flags a
+filter can read.
+
+Where a watcher counts memory, two things that /proc does not show are refused as well: shared memory without a file (of
+a mapping that is taken back but for one page, all pages stay, and one is shown), and sockets with larger buffers.
 
 Source: linux/seccomp.h, linux/filter.h and the kernel's syscall tables.
 """
@@ -32,6 +37,9 @@ REFUSED = {
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
     "msgget": (68, 186),
+    "semget": (64, 190),
+    "vmsplice": (278, 75),
+    "io_setup": (206, 0),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
@@ -45,12 +53,16 @@ REFUSED = {
     "finit_module": (313, 273),
     "syslog": (103, 116),
 }
-CLONE, CLONE3 = (56, 220), 435
+CLONE, CLONE3, SOCKET, MMAP = (56, 220), 435, (41, 198), (9, 222)
+FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
+SET_LIMITS = (302, 261)  # prlimit64, whose first argument is 0 where a process means itself
+SET_OPTION, SEND_BUFFER = (54, 208), 7  # setsockopt, SO_SNDBUF
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, …CGROUP, …UTS, …IPC, …USER, …PID, …NET
+SHARED, ANONYMOUS = 0x01, 0x20  # of mmap's flags; SHARED is set in MAP_SHARED_VALIDATE as well, not in MAP_PRIVATE
 LOAD, EQUAL, ATLEAST, ANY, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF: ld word, jeq, jge, jset, ret
-NUMBER, ARCH, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
-ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
+NUMBER, ARCH, FIRST_ARGUMENT, THIRD_ARGUMENT, FOURTH_ARGUMENT = 0, 4, 16, 32, 40  # offsets in struct seccomp_data
+ALLOW, KILL, EPERM, ENOSYS, EAFNOSUPPORT = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026, 0x00050061
 X32 = 0x40000000  # numbers of the x32 ABI, which the table above does not know
 
 
@@ -59,8 +71,12 @@ def supported() -> bool:
     return platform.machine() in MACHINES
 
 
-def program() -> bytes:
-    """The filter: instructions of 8 bytes (struct sock_filter), for `prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER)`."""
+def program(watched: bool = False) -> bytes:
+    """The filter: instructions of 8 bytes (struct sock_filter), for `prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER)`.
+
+    Args:
+        watched: whether a watcher counts memory, not a cgroup.
+    """
     column, arch = MACHINES[platform.machine()]
     code = [
         (LOAD, 0, 0, ARCH),
@@ -74,11 +90,36 @@ def program() -> bytes:
     ]
     for numbers in REFUSED.values():
         code += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, EPERM)]
-    code += [
-        (EQUAL, 0, 3, CLONE[column]),
-        (LOAD, 0, 0, FIRST_ARGUMENT),
-        (ANY, 0, 1, NEW_NAMESPACES),
-        (RETURN, 0, 0, EPERM),
-        (RETURN, 0, 0, ALLOW),
-    ]
+    by_argument = {
+        CLONE[column]: [
+            (LOAD, 0, 0, FIRST_ARGUMENT),
+            (ANY, 0, 1, NEW_NAMESPACES),
+            (RETURN, 0, 0, EPERM),
+        ],
+        SOCKET[column]: [
+            (LOAD, 0, 0, FIRST_ARGUMENT),
+            *((EQUAL, len(FAMILIES) - place, 0, family) for place, family in enumerate(FAMILIES)),
+            (RETURN, 0, 0, EAFNOSUPPORT),
+        ],
+        SET_LIMITS[column]: [
+            (LOAD, 0, 0, FIRST_ARGUMENT),
+            (EQUAL, 1, 0, 0),
+            (RETURN, 0, 0, EPERM),
+        ],
+    }
+    if watched:
+        by_argument[MMAP[column]] = [
+            (LOAD, 0, 0, FOURTH_ARGUMENT),
+            (ANY, 0, 2, SHARED),
+            (ANY, 0, 1, ANONYMOUS),
+            (RETURN, 0, 0, EPERM),
+        ]
+        by_argument[SET_OPTION[column]] = [
+            (LOAD, 0, 0, THIRD_ARGUMENT),
+            (EQUAL, 0, 1, SEND_BUFFER),
+            (RETURN, 0, 0, EPERM),
+        ]
+    for number, lines in by_argument.items():
+        code += [(EQUAL, 0, len(lines) + 1, number), *lines, (RETURN, 0, 0, ALLOW)]
+    code += [(RETURN, 0, 0, ALLOW)]
     return b"".join(struct.pack("HBBI", *line) for line in code)

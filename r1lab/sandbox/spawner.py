@@ -1,16 +1,16 @@
 """The one process of ours inside a box: pid 1, it starts each program in a world of its own and watches it.
 
-It stays clean: sources, inputs and outputs pass it by as open files, never as bytes, so that a program forked from it
-finds nothing of other submissions in its memory. It has no secrets, cannot be killed or traced by what it starts (it is
-pid 1, the program sits in a namespace below with another pid 1), and ends with the socket it serves.
+It stays clean: a job (its sources, names, arguments, input) and its outputs pass it by as open files, never as bytes,
+so that a program forked from it finds nothing of other submissions in its memory. It has no secrets, cannot be killed
+or traced by what it starts (it is pid 1, the program sits in a namespace below with another pid 1), and ends with the
+socket it serves.
 
 Standard library only, and any Python from 3.9 on: it runs on the interpreter that submissions get.
 
-    spawner.py FD     # a socket: one JSON message with open files per program, one JSON reply
+    spawner.py FD     # a socket: settings first; then per program a JSON message with open files, and a JSON reply
 """
 
 import array
-import ctypes
 import gc
 import json
 import os
@@ -21,181 +21,142 @@ import socket
 import stat
 import sys
 import time
+from importlib import import_module
+from typing import Any, Callable, NoReturn
 
-sys.setrecursionlimit(sys.getrecursionlimit() + 20)  # what lies between us and a program's first line
-for name in "bisect collections decimal functools heapq itertools math random re string threading typing".split():
-    __import__(name)  # what most programs import: forked along, not read again
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+PYTHON, RIGHTS, USAGE = map(import_module, ("spawner_python", "spawner_rights", "spawner_usage"))
+del sys.path[0]
 
-libc = ctypes.CDLL(None, use_errno=True)
 CLONE = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
 NEW_NAMESPACES = 0x00020000 | 0x20000000 | 0x08000000  # mounts, pids, IPC
 NOSUID_NODEV, NOEXEC = 2 | 4, 8
-PDEATHSIG, DUMPABLE, SECCOMP, CAPBSET_DROP, NO_NEW_PRIVS, CAP_AMBIENT = 1, 4, 22, 24, 38, 47
 BOX = "/tmp/box"
-TICK = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+ANSWER, HIGH = 199, 200  # descriptors out of the way of a program's own
+FIRST, TICK = 4, 20  # milliseconds to the first look at a running program, and between two looks at most
+ROOM = 4096  # bytes that a file takes beyond its content, at most
+Settings = dict[str, Any]
+Job = dict[str, Any]
 
 
-def main():
+def main() -> None:
     """Serve programs, one after the other, until the socket is closed."""
+    sys.setrecursionlimit(sys.getrecursionlimit() + 20)  # what lies between us and a program's first line
     sock = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(sock.fileno(), False)
-    call(libc.prctl, DUMPABLE, 0)
+    settings = json.loads(sock.recv(1 << 16))
+    settings["filter"] = RIGHTS.seccomp(bytes.fromhex(settings["filter"]))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which pid 1 does not hear; Python's own handler it would
+    RIGHTS.private()
+    RIGHTS.no_network()
+    RIGHTS.expendable(-900)
     gc.collect()
     gc.freeze()
     while True:
-        message, control, _, _ = sock.recvmsg(1 << 20, socket.CMSG_SPACE(253 * 4))
+        message, control, _, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(253 * 4))
         if not message:
             os._exit(0)
         fds = array.array("i")
         for _, _, data in control:
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-        reply = run(json.loads(message), list(fds), sock)
+        reply = run(settings, json.loads(message), list(fds), sock)
         for fd in fds:
             os.close(fd)
         sock.send(json.dumps(reply).encode())
 
 
-def call(function, *args):
-    """A C function's result; OSError where it is negative."""
-    result = function(*args)
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), function.__name__)
-    return result
-
-
-def run(job, fds, sock):
+def run(settings: Settings, limits: dict[str, float], fds: list[int], sock: socket.socket) -> dict[str, Any]:
     """Run one program to its end: how it ended, and what it used."""
     report, answer = os.pipe()
     began = time.monotonic()
-    pid = call(libc.syscall, CLONE, NEW_NAMESPACES | signal.SIGCHLD, 0, 0, 0, 0)
+    pid = RIGHTS.call(RIGHTS.libc.syscall, CLONE, NEW_NAMESPACES | signal.SIGCHLD, 0, 0, 0, 0)
     if pid == 0:
         os.close(report)
         sock.close()
-        guarded(init, answer, job, fds, answer)
+        guarded(answer, init, settings, limits, fds, answer)
     os.close(answer)
-    cause, peak = watch(pid, sock, job, began)
+    usage = USAGE.Usage(settings["watch"], settings["socket"])
+    cause = watch(pid, sock, limits, began, usage)
     if cause:
         os.kill(pid, signal.SIGKILL)  # a namespace dies with its first process
     _, _, used = os.wait4(pid, 0)
     with os.fdopen(report, "rb") as pipe:
-        words = pipe.read()
+        words = pipe.readline()
     told = json.loads(words) if words else {"status": None, "error": "" if cause else "the box's first process died"}
     return {
         **told,
         "cause": cause,
-        "seconds": used.ru_utime + used.ru_stime,
+        "seconds": max(usage.seconds, used.ru_utime + used.ru_stime),
         "wall_seconds": time.monotonic() - began,
-        "memory": max(peak, used.ru_maxrss * 1024),
+        "memory": max(usage.peak, used.ru_maxrss * 1024),
     }
 
 
-def guarded(function, answer, *args):
+def guarded(answer: int, function: Callable[..., None], *args: Any) -> NoReturn:
     """Run what never returns in a forked process; its failure is reported, not raised into the parent's code."""
     try:
         function(*args)
     except BaseException as error:  # this process ends here, whatever it was
-        os.write(answer, json.dumps({"status": None, "error": f"{type(error).__name__}: {error}"}).encode())
-    os._exit(1)
+        told = {"status": None, "error": f"{type(error).__name__}: {error}"[:2000]}
+        os.write(answer, json.dumps(told).encode() + b"\n")
+    finally:
+        os._exit(1)
 
 
-def watch(pid, sock, job, began):
-    """Wait for a program's end or for the first limit it meets: (which limit, bytes of memory at the peak)."""
+def watch(pid: int, sock: socket.socket, limits: dict[str, float], began: float, usage: Any) -> str:
+    """Wait for a program's end, "", or for the first limit it meets."""
     poller = select.poll()
     pidfd = os.pidfd_open(pid)
     poller.register(pidfd, select.POLLIN)
     poller.register(sock, select.POLLHUP | select.POLLERR)
-    pause, peak = 4, 0
+    pause = FIRST
     try:
         while True:
             for fd, event in poller.poll(pause):
                 if fd == pidfd:
-                    return "", peak
+                    return ""
                 if event & (select.POLLHUP | select.POLLERR):
                     os._exit(0)  # nobody waits for us: the namespace and all in it end
-            pause = min(pause * 2, job["tick"])
-            if time.monotonic() - began > job["wall_seconds"]:
-                return "wall", peak
-            seconds, processes, memory = usage(job["watch"])
-            peak = max(peak, memory)
-            if seconds > job["seconds"]:
-                return "seconds", peak
-            if job["watch"] and processes > job["processes"]:
-                return "processes", peak
-            if job["watch"] and memory > job["memory"] and usage(True, exact=True)[2] > job["memory"]:
-                return "memory", peak
+            pause = min(pause * 2, TICK)
+            usage.look()
+            if time.monotonic() - began > limits["wall_seconds"]:
+                return "wall"
+            if usage.seconds > limits["seconds"]:
+                return "seconds"
+            if usage.everything and usage.threads > limits["processes"]:
+                return "processes"
+            if usage.memory > limits["memory"] and usage.exact() > limits["memory"]:
+                return "memory"
     finally:
         os.close(pidfd)
 
 
-def usage(everything, exact=False):
-    """Of all processes below this one: processor seconds, threads, and bytes of memory (shared pages once, if exact).
-
-    Memory is not looked at unless `everything` is asked for.
-    """
-    seconds, threads, memory = 0.0, 0, 0
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or entry == "1":
-            continue
-        try:
-            with open(f"/proc/{entry}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-            seconds += sum(map(int, fields[11:15])) / TICK
-            threads += int(fields[17])
-            if everything:
-                memory += proportional(entry) if exact else private(entry)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-    if everything:
-        memory += stored()
-    return seconds, threads, memory
-
-
-def private(pid):
-    """Bytes of a process that no file stands behind."""
-    with open(f"/proc/{pid}/status", "rb") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith((b"RssAnon", b"RssShmem"))) * 1024
-
-
-def proportional(pid):
-    """Bytes of a process, each shared page divided by those who share it."""
-    with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith((b"Pss_Anon", b"Pss_Shmem"))) * 1024
-
-
-def stored():
-    """Bytes in the files of the box, seen through the root of its first process."""
-    total = 0
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and entry != "1":
-            for folder in ("tmp", "dev/shm"):
-                try:
-                    room = os.statvfs(f"/proc/{entry}/root/{folder}")
-                except OSError:
-                    continue
-                total += (room.f_blocks - room.f_bfree) * room.f_frsize
-            break
-    return total
-
-
-def init(job, fds, answer):
+def init(settings: Settings, limits: dict[str, float], fds: list[int], answer: int) -> None:
     """The first process of the program's namespace: builds its world, starts it, and clears up behind it."""
-    for path, data in (("/proc", None), ("/tmp", "size"), ("/dev/shm", "size")):
-        kind = "tmpfs" if data else "proc"
-        options = f"size={job['storage']},nr_inodes=65536,mode=1777" if data else ""
+    RIGHTS.expendable(900)
+    answer = os.dup2(answer, ANSWER, inheritable=False)
+    bundle, streams = fds[0], fds[1:4]
+    length = int.from_bytes(os.pread(bundle, 8, 0), "little")
+    job = json.loads(os.pread(bundle, length, 8))
+    sizes = job["files"]
+    room = int(limits["memory"])
+    stored = sum(sizes.values()) + ROOM * (len(sizes) + 2)
+    for path, size in (("/proc", 0), ("/tmp", room + stored), ("/dev/shm", room)):
+        options = f"size={size},nr_inodes=65536,mode=1777" if size else ""
         flags = NOSUID_NODEV | (0 if path == "/tmp" else NOEXEC)
-        call(libc.mount, b"box", path.encode(), kind.encode(), flags, options.encode())
+        RIGHTS.call(RIGHTS.libc.mount, b"box", path.encode(), b"tmpfs" if size else b"proc", flags, options.encode())
+    uid = settings["uid"]
     os.mkdir(BOX, 0o755)
-    os.chown(BOX, job["uid"], job["uid"])
-    names, collected = job["files"], job["collect"]
-    streams, extra = fds[:3], fds[3 : 3 + job["extra"]]
-    sources = fds[3 + job["extra"] :]
-    for name, source in zip(names, sources):
-        place(name, source, job["uid"])
+    os.chown(BOX, uid, uid)
+    box = os.open(BOX, os.O_PATH | os.O_DIRECTORY)  # the program may move it away and put another in its place
+    offset = 8 + length
+    for name, size in sizes.items():
+        place(name, bundle, offset, size, uid)
+        offset += size
+    extra, targets = fds[4 : 4 + job["extra"]], fds[4 + job["extra"] :]
     pid = os.fork()
     if pid == 0:
-        guarded(program, 2, job, streams, extra)
+        guarded(answer, program, settings, job, [*streams, *extra], answer)
     for fd in (*streams, *extra):
         os.close(fd)
     status = None
@@ -208,32 +169,31 @@ def init(job, fds, answer):
             os.waitpid(-1, 0)
     except (ProcessLookupError, ChildProcessError):
         pass
-    found = [fetch(name, fd) for name, fd in zip(collected, sources[len(names) :])]
-    os.write(answer, json.dumps({"status": status, "error": "", "collected": found}).encode())
+    found = [fetch(box, name, fd) for name, fd in zip(job["collect"], targets)]
+    os.write(answer, json.dumps({"status": status, "error": "", "collected": found}).encode() + b"\n")
     os._exit(0)
 
 
-def place(name, source, uid):
-    """Copy an open file into the box."""
+def place(name: str, bundle: int, offset: int, size: int, uid: int) -> None:
+    """Copy a part of an open file into the box."""
     path = os.path.join(BOX, name)
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     while folder != BOX:
         os.chown(folder, uid, uid)
         folder = os.path.dirname(folder)
-    size = os.fstat(source).st_size
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
-    offset = 0
-    while offset < size:
-        offset += os.sendfile(fd, source, offset, size - offset)
+    end = offset + size
+    while offset < end:
+        offset += os.sendfile(fd, bundle, offset, end - offset)
+    os.fchown(fd, uid, uid)
     os.close(fd)
-    os.chown(path, uid, uid)
 
 
-def fetch(name, target):
+def fetch(box: int, name: str, target: int) -> bool:
     """Copy a file that the program made out of the box, if it is a plain file there; nobody is left to change it."""
     try:
-        fd = os.open(os.path.join(BOX, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=box)
     except OSError:
         return False
     size = os.fstat(fd).st_size if stat.S_ISREG(os.fstat(fd).st_mode) else -1
@@ -244,17 +204,14 @@ def fetch(name, target):
     return size >= 0
 
 
-def program(job, streams, extra):
+def program(settings: Settings, job: Job, wanted: list[int], answer: int) -> None:
     """Become the program: its files, its limits, no rights, and then its code."""
     os.setsid()
-    wanted = [*streams, *extra]
-    high = [os.dup2(fd, 200 + place_, inheritable=False) for place_, fd in enumerate(wanted)]
+    high = [os.dup2(fd, HIGH + place_, inheritable=False) for place_, fd in enumerate(wanted)]
     for place_, fd in enumerate(high):
         os.dup2(fd, place_)
-    os.closerange(len(wanted), 1 << 20)
-    call(libc.prctl, DUMPABLE, 1)  # its own /proc/self is its own
-    with open("/proc/self/oom_score_adj", "w") as file:  # the first to go where memory runs out
-        file.write("1000")
+    RIGHTS.close_all_but(len(wanted), answer)
+    RIGHTS.expendable(1000)
     os.chdir(BOX)
     for limit, value in job["rlimits"].items():
         kind = getattr(resource, limit)
@@ -263,84 +220,17 @@ def program(job, streams, extra):
         if hard != resource.RLIM_INFINITY and (value == resource.RLIM_INFINITY or value > hard):
             value = hard
         resource.setrlimit(kind, (value, value))
-    drop(job["uid"], bytes.fromhex(job["filter"]))
-    if job["argv"]:
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, other programs expect not to
-            signal.signal(ignored, signal.SIG_DFL)
-        try:
-            os.execvpe(job["argv"][0], job["argv"], job["env"])
-        except OSError as error:
-            os.write(2, f"{job['argv'][0]}: {error.strerror}\n".encode())
-            os._exit(127)
-    python(job["env"], job["args"])
-
-
-def drop(uid, code):
-    """Give up every right, for good."""
-    for capability in range(64):
-        if libc.prctl(CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            break
-    if os.getuid() != uid:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    libc.prctl(CAP_AMBIENT, 4, 0, 0, 0)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    call(libc.capset, header, (ctypes.c_uint32 * 6)())
-    call(libc.prctl, NO_NEW_PRIVS, 1, 0, 0, 0)
-    call(libc.prctl, DUMPABLE, 1)  # another user id took that away
-    count = len(code) // 8
-    block = ctypes.create_string_buffer(code, len(code))
-
-    class Filter(ctypes.Structure):
-        _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-    call(libc.prctl, SECCOMP, 2, ctypes.byref(Filter(count, ctypes.addressof(block))), 0, 0)
-
-
-def python(env, args):
-    """Run main.py as `python main.py` would, in this forked interpreter."""
-    import atexit
-    import threading
-    import traceback
-    import types
-
-    os.environ.clear()
-    os.environ.update(env)
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        fd = ("stdin", "stdout", "stderr").index(name)
-        errors = "backslashreplace" if name == "stderr" else "surrogateescape"
-        stream = open(fd, mode, encoding="utf-8", errors=errors, closefd=False)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-    module = types.ModuleType("__main__")
-    module.__file__ = "main.py"
-    sys.modules["__main__"] = module
-    sys.argv = ["main.py", *args]
-    sys.path.insert(0, BOX)
-    gc.unfreeze()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = 0
+    RIGHTS.drop(settings["uid"], settings["filter"])
+    if not job["argv"]:
+        PYTHON.run(BOX, job["env"], job["args"], answer)
+    os.close(answer)  # up to here a failure is ours, from here on it is the program's
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, other programs expect not to
+        signal.signal(ignored, signal.SIG_DFL)
     try:
-        with open("main.py", "rb") as file:
-            source = file.read()
-        exec(compile(source, "main.py", "exec"), module.__dict__)
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        if isinstance(stop.code, str):
-            print(stop.code, file=sys.stderr)
-    except BaseException as error:  # what the interpreter does with what a program lets through
-        trace = error.__traceback__.tb_next if error.__traceback__ else None
-        traceback.print_exception(type(error), error, trace)
-        code = 1
-    try:
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:  # a stream that the program closed or broke
-        code = code or 120
-    os._exit(code & 0xFF)
+        os.execvpe(job["argv"][0], job["argv"], job["env"])
+    except (OSError, ValueError) as error:
+        os.write(2, f"{job['argv'][0]}: {error}\n".encode(errors="replace"))
+    os._exit(127)
 
 
 if __name__ == "__main__":

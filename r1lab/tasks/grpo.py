@@ -6,11 +6,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.data import loading as data
+from r1lab.data.curriculum import ordered
 from r1lab.models import loading as models
-from r1lab.rewards.base import build_all
+from r1lab.models.adapters import peft_config
+from r1lab.models.reference import as_loaded
 from r1lab.runs.folder import RunFolder
-from r1lab.tasks.training import arguments, quiet, train
+from r1lab.tasks.training import arguments, parts, quiet, train
 from r1lab.trainers.grpo import GRPO
 
 
@@ -18,18 +19,24 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train a model on its own completions and save it; see `training.train` for what is returned."""
     quiet()
     args = arguments(cfg, folder)
-    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    splits = data.load(cfg.dataset)
+    model, tokenizer, splits, rewards = parts(cfg)
     models.check_prompts(model, tokenizer, splits.train["prompt"], args.max_completion_length)
-    rewards = build_all(cfg)
+    if cfg.task.curriculum.column:
+        splits.train = ordered(splits.train, **cfg.task.curriculum, seed=cfg.seed)
+        args.shuffle_dataset = False
     args.reward_weights = [reward.weight for reward in rewards]
+    adapter = peft_config(cfg, tokenizer)
+    if args.beta and adapter is None:
+        args.model_init_kwargs = as_loaded(model, cfg.model, args, folder.path / "reference")
     trainer = GRPO(
         model=model,
         args=args,
         train_dataset=splits.train.remove_columns([c for c in ("messages",) if c in splits.train.column_names]),
         processing_class=tokenizer,
+        peft_config=adapter,
         reward_funcs=rewards,
         folder=folder,
         shortcuts=cfg.engine.shortcuts,
+        resample=cfg.task.resample,
     )
     return train(trainer, cfg, folder, model, tokenizer, splits, rewards)

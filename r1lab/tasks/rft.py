@@ -13,15 +13,13 @@ from typing import Any
 from datasets import Dataset
 from omegaconf import DictConfig
 
-from r1lab.data import loading as data
 from r1lab.engines.base import Sampling
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import DataError
 from r1lab.evaluation.sampling import sample_and_score
-from r1lab.models import loading as models
-from r1lab.rewards.base import build_all
+from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
-from r1lab.tasks.training import arguments, quiet, train
+from r1lab.tasks.training import arguments, parts, quiet, train
 from r1lab.trainers.sft import SFT
 
 log = logging.getLogger("r1lab")
@@ -36,9 +34,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """
     quiet()
     args = arguments(cfg, folder)
-    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    splits = data.load(cfg.dataset)
-    rewards = build_all(cfg)
+    model, tokenizer, splits, rewards = parts(cfg)
     if not (folder.path / KEPT).is_file():  # a resumed run fine-tunes on what the first one kept
         sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=cfg.seed)
         rows = splits.train.select(range(min(cfg.task.problems, len(splits.train))))
@@ -60,6 +56,12 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         raise DataError(
             f"none of {tried} completions reached {rewards[0].__name__} ≥ {cfg.task.keep}: nothing to learn"
         )
-    trainer = SFT(model=model, args=args, train_dataset=Dataset.from_list(kept), processing_class=tokenizer)
+    trainer = SFT(
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_list(kept),
+        processing_class=tokenizer,
+        peft_config=peft_config(cfg, tokenizer),
+    )
     metrics = train(trainer, cfg, folder, model, tokenizer, splits, rewards)
     return {**metrics, "sampled": tried, "kept": len(kept)}

@@ -8,14 +8,12 @@ import socket
 
 from omegaconf import DictConfig, OmegaConf
 
-from r1lab.config.environment import lookup
+from r1lab.config.environment import PISTON_TOKEN, lookup
 from r1lab.errors import ConfigError, Finding
 from r1lab.sandbox.local import LocalSandbox
-from r1lab.sandbox.server import SandboxServer
-from r1lab.sandbox.server_jobs import Most
-from r1lab.sandbox.serving import rename_job, serve
-
-TOKEN = "PISTON_TOKEN"  # what r1lab's client sends
+from r1lab.sandbox_server.jobs import Most
+from r1lab.sandbox_server.server import SandboxServer
+from r1lab.sandbox_server.serving import rename_job, serve
 
 
 def run(cfg: DictConfig) -> None:
@@ -40,7 +38,8 @@ def run(cfg: DictConfig) -> None:
         run_memory_limit=task.max_memory,
         compile_memory_limit=task.max_memory,
     )
-    server = SandboxServer(sandbox, task.parallel, task.queue, task.max_body, most, lookup(TOKEN))
+    token = lookup(PISTON_TOKEN)
+    server = SandboxServer(sandbox, task.parallel, task.queue, task.max_body, most, task.max_script_seconds, token)
     in_slurm = "SLURM_JOB_ID" in os.environ
     host = task.host or ("0.0.0.0" if in_slurm else "127.0.0.1")
 
@@ -48,7 +47,7 @@ def run(cfg: DictConfig) -> None:
         name = socket.gethostname() if host == "0.0.0.0" else host
         print(f"sandbox server: http://{name}:{port}/api/v2, {server.gate.parallel} jobs at once", flush=True)
         if server.token is None and host != "127.0.0.1":
-            print(f"    anybody who reaches this port may run programs; {TOKEN} in the environment asks for a token")
+            print(f"    whoever reaches this port may run programs; {PISTON_TOKEN} in the environment asks for a token")
         if said := rename_job(port):
             print(f"    {said}", flush=True)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.data import loading as data
-from r1lab.models import loading as models
-from r1lab.rewards.base import build_all
+from r1lab.data.loading import conversations
+from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder
-from r1lab.tasks.training import arguments, quiet, train
+from r1lab.tasks.training import arguments, parts, quiet, train
 from r1lab.trainers.sft import SFT
 
 
@@ -18,8 +17,12 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Train a model on the dataset's conversations and save it; see `training.train` for what is returned."""
     quiet()
     args = arguments(cfg, folder)
-    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    splits = data.load(cfg.dataset)
-    rows = data.conversations(splits.train)
-    trainer = SFT(model=model, args=args, train_dataset=rows, processing_class=tokenizer)
-    return train(trainer, cfg, folder, model, tokenizer, splits, build_all(cfg))
+    model, tokenizer, splits, rewards = parts(cfg)
+    trainer = SFT(
+        model=model,
+        args=args,
+        train_dataset=conversations(splits.train),
+        processing_class=tokenizer,
+        peft_config=peft_config(cfg, tokenizer),
+    )
+    return train(trainer, cfg, folder, model, tokenizer, splits, rewards)

@@ -14,19 +14,25 @@ import transformers
 from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from r1lab.data import loading as data
 from r1lab.data.loading import fingerprint
 from r1lab.data.splits import Splits
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import UserError
 from r1lab.evaluation.sampling import Diagnose
-from r1lab.models.loading import facts
-from r1lab.rewards.base import Reward
+from r1lab.models.adapters import complete_head
+from r1lab.models.loading import facts, load_model
+from r1lab.models.saving import save
+from r1lab.models.tokens import load_tokenizer
+from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder
+from r1lab.tasks import audit
 from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
 from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.stream import Stream
+from r1lab.trainers.watch import Watch
 
 log = logging.getLogger("r1lab")
 
@@ -68,6 +74,21 @@ def arguments(cfg: DictConfig, folder: RunFolder) -> Any:
         raise UserError(f"trl refuses the trainer's settings: {error}") from error
 
 
+def parts(cfg: DictConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Splits, list[Reward]]:
+    """Model, tokenizer, rows and rewards of a training; the weights last, after the audit of all else.
+
+    Raises:
+        UserError: something is not there, or the audit finds a fault.
+    """
+    tokenizer = load_tokenizer(cfg.model)
+    splits = data.load(cfg.dataset)
+    rewards = build_all(cfg)
+    audit.require(cfg, tokenizer, splits.train, rewards)
+    quantisation: Any = OmegaConf.to_container(cfg.adapter.quantisation) if cfg.adapter.quantisation else None
+    model = load_model(cfg.model, cfg.accelerator.device, tokenizer, quantisation)
+    return model, tokenizer, splits, rewards
+
+
 def diagnosis(cfg: DictConfig) -> Diagnose | None:
     """The dataset's own look at completions, if it has one."""
     return named(cfg.dataset.diagnose) if cfg.dataset.diagnose else None
@@ -87,6 +108,7 @@ def train(
     Returns:
         The run's final metrics: the last evaluation and, as `<name>_before`, the first; steps and seconds.
     """
+    complete_head(trainer.model)
     checkpoint = folder.last_checkpoint()
     folder.rewind(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
     started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
@@ -97,6 +119,10 @@ def train(
     trainer.add_callback(evaluator)
     progress = Progress(cfg.task.name)
     progress.attach(trainer)
+    if watched := cfg.task.get("watch"):
+        values: dict[str, Any] = dict(OmegaConf.to_container(watched))  # type: ignore[arg-type]
+        thresholds = named(values.pop("_target_"))(**values)
+        trainer.add_callback(Watch(folder, thresholds, [reward.__name__ for reward in rewards], progress.say))
     trainer.stateful = [item.function for item in rewards if hasattr(item.function, "state_dict")]
     manifest.add(folder, dataset={"rows": len(splits.train), "fingerprint": fingerprint(splits.train)})
     if not checkpoint:
@@ -115,7 +141,7 @@ def train(
         "objective": cfg.objective,
         **evaluator.before_and_after(),
     }
-    trainer.save_model(str(folder.model))
+    save(trainer, cfg, folder.model, tokenizer, metrics)
     log.info("trained %d steps, model in %s", trainer.state.global_step, folder.model)
     return metrics | {"notes": notes(cfg, metrics)}
 

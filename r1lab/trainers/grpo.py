@@ -12,6 +12,7 @@ from trl.trainer.utils import RepeatSampler
 from r1lab.data.loading import last_user_text
 from r1lab.rewards.base import text_of
 from r1lab.runs.folder import RunFolder
+from r1lab.trainers.dynamic_sampling import DynamicSampling
 from r1lab.trainers.fast import FastGRPO
 from r1lab.trainers.resumable import Resumable
 
@@ -29,17 +30,19 @@ class EpochSampler(RepeatSampler):
         return super().__iter__()
 
 
-class GRPO(Resumable, FastGRPO):
+class GRPO(Resumable, DynamicSampling, FastGRPO):
     """GRPO as TRL does it, with r1lab's folder.
 
     Args:
         folder: where sampled completions are written.
         shortcuts: whether `FastGRPO`'s shortcuts apply; without them every step is TRL's own.
+        resample: rounds of `DynamicSampling`.
     """
 
-    def __init__(self, *args: Any, folder: RunFolder, shortcuts: bool = True, **kwargs: Any):
+    def __init__(self, *args: Any, folder: RunFolder, shortcuts: bool = True, resample: int = 0, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.folder = folder
+        self.resample = resample
         self.share_prompts = self.reuse_logprobs = self.skip_zero_advantages = shortcuts
         self.fast_sampling = self.regroup = shortcuts
 

@@ -98,6 +98,10 @@ class Progress(TrainerCallback):
     ) -> None:
         self.stop()
 
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(text, markup=False)
+
     def stop(self) -> None:
         """Leave the terminal as it was found; safe to call twice."""
         if self.bar:

@@ -8,11 +8,11 @@ import pytest
 from datasets import Dataset
 
 from r1lab.engines.base import Completion, Conversation, OnProgress, Sampling
-from r1lab.errors import DataError
+from r1lab.errors import DataError, RewardError
 from r1lab.evaluation.metrics import wilson
 from r1lab.evaluation.sampling import Sampled, mean_of, sample_and_score, summary
 from r1lab.rewards import load
-from r1lab.rewards.base import Reward
+from r1lab.rewards.base import Failure, Reward
 from r1lab.tasks.eval import at_k
 
 
@@ -126,3 +126,33 @@ def test_a_skipped_sample_is_not_a_wrong_one() -> None:
     with pytest.raises(DataError, match="pass@4 needs 4 scored samples"):
         measured.scores["accuracy"][1][0] = None
         at_k(measured, "accuracy", [4])
+
+
+def test_failures_are_told_apart_from_skips() -> None:
+    marks = [1.0, None, Failure("down"), 0.0]
+    broken = Reward("broken", lambda completions: marks)
+    measured = sample_and_score(Told([["a", "b"], ["c", "d"]]), rows(["1", "2"]), [broken], Sampling(n=2))
+    assert measured.scores["broken"] == [[1.0, None], [None, 0.0]]
+    metrics = summary(measured)
+    assert metrics["eval/broken"] == 0.5
+    assert metrics["eval/skipped/broken"] == 1 / 4 and metrics["eval/infrastructure_failures/broken"] == 1 / 4
+    with pytest.raises(RewardError, match=r"reward broken: 25% of 4 completions .*: down"):
+        broken.max_failures = 0.2
+        sample_and_score(Told([["a", "b"], ["c", "d"]]), rows(["1", "2"]), [broken], Sampling(n=2))
+
+
+def test_rewards_get_what_a_trainer_gives_them() -> None:
+    class Counted(Told):
+        def generate(
+            self, prompts: Sequence[Conversation], sampling: Sampling, on_progress: OnProgress | None = None
+        ) -> list[list[Completion]]:
+            return [[Completion(text, len(text), "stop", (0,) * len(text)) for text in row] for row in self.completions]
+
+    texts = [[r"\boxed{1}", r"\boxed{1} indeed"], [r"\boxed{2}" + "." * 90, r"\boxed{2}"]]
+    by_tokens = load("soft_overlong_punishment", max_completion_len=20, soft_punish_cache=20)
+    rewards = [load("length"), by_tokens]
+    measured = sample_and_score(Counted(texts), rows(["1", "2"]), rewards, Sampling(n=2))
+    assert measured.scores["length"] == [[0.5, -0.5], [-0.5, 0.5]]  # per prompt
+    assert measured.scores["soft_overlong_punishment"] == [[-9 / 20, -16 / 20], [-1.0, -9 / 20]]
+    measured = sample_and_score(Told(texts), rows(["1", "2"]), rewards, Sampling(n=2))
+    assert measured.scores["soft_overlong_punishment"] == [[None, None]] * 2  # this engine knows no tokens

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import DictConfig
+from transformers import GPT2Config
 
 from r1lab.errors import UserError
 from r1lab.models import tiny
-from r1lab.models.loading import facts, fingerprint, load, source
+from r1lab.models.loading import facts, fingerprint, load
+from r1lab.models.rope import set_rope
+from r1lab.models.source import source
 from r1lab.models.templates import CHATML
 from r1lab.notebook import compose
 
@@ -41,7 +46,9 @@ def test_the_built_model(cfg: DictConfig) -> None:
         "name": "tiny",
         "revision": None,
         "source": "built",
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "attention": "sdpa",
+        "parameters": (count := sum(parameter.numel() for parameter in model.parameters())),
+        "trained": count,
         "fingerprint": fingerprint(model),
     }
 
@@ -60,7 +67,7 @@ def test_the_configs_template_and_end_token_win(cfg: DictConfig, saved: Path, tm
     model, tok = load(cfg, "cpu")
     assert tok.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False) == "x"
     assert tok.eos_token == "<answer>"
-    assert model.generation_config.eos_token_id == tok.convert_tokens_to_ids("<answer>")
+    assert model.generation_config.eos_token_id == [tok.convert_tokens_to_ids(word) for word in ("<answer>", tiny.END)]
     cfg.chat_template = "{{ 1 + 1 }}"
     assert load(cfg, "cpu")[1].apply_chat_template([{"role": "user", "content": "x"}], tokenize=False) == "2"
 
@@ -86,6 +93,66 @@ def test_a_model_that_cannot_be_loaded_is_one_message(cfg: DictConfig, saved: Pa
     with pytest.raises(UserError, match="cannot be loaded") as caught:
         load(cfg, "cpu")
     assert str(cfg.path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_attention_is_said(saved: Path, cfg: DictConfig, caplog: pytest.LogCaptureFixture) -> None:
+    cfg.path, cfg.attention = str(saved), "auto"
+    with caplog.at_level(logging.INFO, "r1lab"):
+        model, _ = load(cfg, "cpu")
+    assert "attention: sdpa (flash_attention_2 does not run on the device cpu)" in caplog.messages
+    assert facts(model, cfg)["attention"] == "sdpa"
+    cfg.attention = "eager"
+    assert load(cfg, "cpu")[0].config._attn_implementation == "eager"
+    cfg.attention = "flash_attention_2"
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load(cfg, "cpu")
+
+
+def test_a_theta_of_ones_own(saved: Path, cfg: DictConfig, caplog: pytest.LogCaptureFixture) -> None:
+    """As open-r1/Qwen2.5-Math-7B-RoPE-300k was made: the base frequency and the context change, the weights do not."""
+    cfg.path = str(saved)
+    plain: Any = load(cfg, "cpu")[0]
+    cfg.rope.theta, cfg.context = 300_000, 32_768
+    with caplog.at_level(logging.WARNING, "r1lab"):
+        model: Any = load(cfg, "cpu")[0]
+    assert "rope_theta 10000.0 → 300000" in caplog.text and "max_position_embeddings 256 → 32768" in caplog.text
+    half = 32 // 4 // 2  # a head's frequencies: theta^(-2i/width)
+    expected = [300_000 ** (-i / half) for i in range(half)]
+    assert model.model.rotary_emb.inv_freq.tolist() == pytest.approx(expected)
+    assert plain.model.rotary_emb.inv_freq.tolist() == pytest.approx([10_000 ** (-i / half) for i in range(half)])
+    assert fingerprint(model) == fingerprint(plain)
+    model.save_pretrained(saved / "again")
+    kept = json.loads((saved / "again/config.json").read_text())
+    assert kept["rope_parameters"]["rope_theta"] == 300_000 and kept["max_position_embeddings"] == 32_768
+
+
+def test_a_scaling(saved: Path, cfg: DictConfig) -> None:
+    cfg.path, cfg.rope.type, cfg.rope.factor = str(saved), "linear", 4
+    model: Any = load(cfg, "cpu")[0]
+    half = 32 // 4 // 2
+    assert model.model.rotary_emb.inv_freq.tolist() == pytest.approx([10_000 ** (-i / half) / 4 for i in range(half)])
+    assert model.config.rope_parameters["rope_type"] == "linear"
+
+
+def test_what_is_published_is_left_alone(saved: Path, cfg: DictConfig, caplog: pytest.LogCaptureFixture) -> None:
+    cfg.path, cfg.rope.theta, cfg.rope.type = str(saved), 10_000, "default"
+    with caplog.at_level(logging.WARNING, "r1lab"):
+        load(cfg, "cpu")
+    assert "rope" not in caplog.text
+
+
+def test_a_files_facts_do_not_change_what_a_folder_holds(saved: Path) -> None:
+    words = (f"model.path={saved}", "model.dtype=float32", "dataset=arithmetic", "accelerator=cpu")
+    cfg = compose("model=qwen2.5-math-7b-rope-300k", "model.eos_token=null", *words).model
+    assert cfg.published_rope.theta == 300_000
+    model: Any = load(cfg, "cpu")[0]
+    assert model.config.rope_parameters["rope_theta"] == 10_000 and model.config.max_position_embeddings == 256
+
+
+def test_rotary_embeddings_for_a_model_that_has_none(cfg: DictConfig) -> None:
+    cfg.rope.theta = 1.0
+    with pytest.raises(UserError, match="gpt2 has no rotary embeddings"):
+        set_rope(GPT2Config(), cfg)
 
 
 def test_the_fingerprint_is_of_the_weights(cfg: DictConfig) -> None:

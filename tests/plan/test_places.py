@@ -85,6 +85,7 @@ def test_the_files_of_a_composition_in_order(tmp_path: Path, monkeypatch: pytest
         ("trainer", "trainer/sft.yaml"),
         ("accelerator", "accelerator/auto.yaml"),
         ("engine", "engine/transformers.yaml"),
+        ("adapter", "adapter/none.yaml"),
         ("sandbox", "sandbox/local.yaml"),
         ("reward", "reward/format.yaml"),
         ("model", "model/tiny.yaml"),

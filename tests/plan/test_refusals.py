@@ -146,7 +146,7 @@ def test_words_that_do_not_fit_each_other(words: list[str], what: str, nearest: 
 def test_where_and_fix_of_a_misspelt_option(r1lab: CommandLine) -> None:
     finding = r1lab.one("model=tinny")
     assert finding["where"] == "override model=tinny"
-    assert finding["fix"].startswith("one of: hub, qwen2.5-1.5b-instruct, qwen2.5-math-7b, tiny")
+    assert finding["fix"].startswith("one of: tiny, ")
     assert finding["fix"].endswith("; or model=hub model.repo=ORG/NAME")
 
 

@@ -134,11 +134,11 @@ def test_a_file_that_is_not_yaml(folder: str, r1lab: CommandLine, write: Write) 
 def test_a_file_that_chooses_what_is_not_there(r1lab: CommandLine, write: Write) -> None:
     write("experiments/mine.yaml", "defaults:\n  - override /model: tinny\n")
     finding = r1lab.one("experiment=mine")
+    assert finding.pop("fix").startswith("one of: tiny, ")
     assert finding == {
         "what": "model has no option 'tinny'",
         "where": "the defaults list of a chosen file",
         "nearest": "model: tiny",
-        "fix": "one of: hub, qwen2.5-1.5b-instruct, qwen2.5-math-7b, tiny",
     }
 
 

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from r1lab.errors import ConfigError, RewardError
 from r1lab.notebook import compose
 from r1lab.rewards import load
-from r1lab.rewards.base import Reward, build, build_all, text_of
+from r1lab.rewards.base import Failure, Reward, build, build_all, text_of
+from r1lab.rewards.length import cosine
 
 
 def length(completions: list[str]) -> list[float]:
@@ -81,11 +82,49 @@ def test_a_reward_with_a_catch_all_gets_every_column_but_its_own_parameters() ->
     assert seen == {"solution": ["b"], "p": 0.5}
 
 
-def test_skips_are_logged_as_a_share() -> None:
+def test_skips_and_failures_are_logged_apart_as_shares() -> None:
     logged: dict[str, float] = {}
-    reward = Reward("half", lambda completions: [None, 1.0, None, 0.0])
-    reward(["a"] * 4, log_metric=logged.__setitem__)
-    assert logged == {"skipped/half": 0.5}
+    reward = Reward("half", lambda completions: [None, 1.0, None, Failure("down"), 0.0])
+    assert reward(["a"] * 5, log_metric=logged.__setitem__) == [None, 1.0, None, None, 0.0]
+    assert logged == {"skipped/half": 0.4, "infrastructure_failures/half": 0.2}
+    assert reward.judge(["a"] * 5) == [None, 1.0, None, Failure("down"), 0.0]
+
+
+def test_too_many_failures_end_the_run_with_the_most_common_cause() -> None:
+    marks = [Failure("refused"), Failure("timed out"), Failure("refused"), 1.0]
+    logged: dict[str, float] = {}
+    with pytest.raises(RewardError) as caught:
+        Reward("boxed", lambda completions: marks)(["a"] * 4, log_metric=logged.__setitem__)
+    said = str(caught.value)
+    assert said.startswith("reward boxed: 75% of 4 completions could not be judged because the machinery failed")
+    assert "(at most 50% may); the most common cause (2×): refused" in said
+    assert "resume=FOLDER" in said and "reward.boxed.max_failures=SHARE" in said
+    assert logged == {"skipped/boxed": 0.0, "infrastructure_failures/boxed": 0.75}
+    assert Reward("boxed", lambda completions: marks, max_failures=0.75)(["a"] * 4) == [None, None, None, 1.0]
+    with pytest.raises(RewardError, match="33% of 3 completions"):
+        Reward("boxed", lambda completions: [*marks[:1], 1.0, None], max_failures=0.0)(["a"] * 3)
+
+
+def test_a_column_that_is_missing_or_too_short_is_named() -> None:
+    with pytest.raises(RewardError, match=r"reward accuracy reads column 'solution', .*: pass solution=\[…\]"):
+        load("accuracy")(["a"])
+    with pytest.raises(RewardError, match="reward accuracy: column 'solution' has 1 value for 2 completions"):
+        load("accuracy")(["a", "b"], solution=["1"])
+    with pytest.raises(RewardError, match="takes a list of completions, not one text"):
+        load("format")("abc")
+
+
+def test_optional_columns_are_handed_on_where_they_are() -> None:
+    seen: list[Any] = []
+
+    def curious(completions: list[str], prompts: list[str] | None = None, *, most: int = 3) -> list[float]:
+        seen.append(prompts)
+        return [0.0] * len(completions)
+
+    reward = Reward("curious", curious)
+    reward(["a"])
+    reward(["a"], prompts=["p"], most=["a column of that name"])
+    assert seen == [None, ["p"]]
 
 
 def test_rewards_by_name() -> None:
@@ -98,6 +137,29 @@ def test_rewards_by_name() -> None:
     with pytest.raises(ConfigError) as caught:
         load("acuracy")
     assert caught.value.findings[0].nearest == "accuracy"
+
+
+def test_a_word_that_no_reward_knows_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("cosine", max_length=100)
+    (finding,) = caught.value.findings
+    assert finding.what == "reward cosine has no parameter 'max_length' (r1lab.rewards.length.cosine)"
+    assert finding.nearest == "max_len"
+    with pytest.raises(ConfigError, match="code_format has no parameter 'langauge'"):
+        load("code_format", langauge="cpp")
+    with pytest.raises(ConfigError, match="reward weighted_sum needs parameter 'parts'"):
+        load("weighted_sum")
+    with pytest.raises(ConfigError, match="no parameter 'solution'"):
+        load("accuracy", solution=["1"])  # a column is no parameter
+
+
+def test_gold_answers_by_hand_may_be_numbers() -> None:
+    talk = [[{"role": "assistant", "content": r"\boxed{12}"}]]
+    for solution in (12, 12.0, "12", "$12$"):
+        assert load("accuracy")(talk, solution=[solution]) == [1.0]
+        assert load("exact")(talk, solution=[solution]) == [1.0]
+        assert load("length")(talk, solution=[solution]) == [0.0]
+    assert load("cosine", max_len=20)(talk, solution=[12]) == cosine([r"\boxed{12}"], [12], max_len=20)
 
 
 def test_a_runs_rewards_come_in_its_order_with_its_weights() -> None:

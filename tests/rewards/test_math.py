@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,41 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from r1lab.rewards.answers import final_answer, last_boxed
+from r1lab.errors import RewardError
+from r1lab.rewards import Failure, load
+from r1lab.rewards.answers import last_boxed
 from r1lab.rewards.math import accuracy, equal
 from r1lab.rewards.notation import plain_number
 from r1lab.rewards.pool import PATIENCE, SECONDS, Pool
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        (r"so \boxed{12}", "12"),
-        (r"\boxed{1} and then \boxed{2}", "2"),
-        (r"<answer>3</answer> \boxed{2}", "2"),  # the box first, wherever it stands
-        (r"\boxed{\boxed{5}}", "5"),
-        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
-        (r"\boxed {7}", "7"),
-        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
-        (r"\boxed{\left\{ x \right.}", r"\left\{ x \right."),  # printed braces need not balance
-        (r"\boxed{3} \boxed{4", "3"),  # cut off
-        (r"} \boxed{8}", "8"),
-        (r"{\boxed{9}", "9"),
-        (r"\boxed{}", ""),
-        ("<answer>\n42\n</answer>", "42"),
-        ("<answer>1</answer> no, <answer>2</answer>", "2"),
-        ("<answer>1</answer> <answer>2", "1"),
-        ("<answer>1 <answer>2</answer>", "2"),
-        ("</answer><answer>", None),
-        ("the answer is 42", None),  # never unanchored
-        ("42", None),
-        ("", None),
-        (r"\boxed{", None),
-        ("<answer>", None),
-    ],
-)
-def test_the_final_answer_is_the_last_box_else_the_last_block(text: str, answer: str | None) -> None:
-    assert final_answer(text) == answer
 
 
 @pytest.mark.parametrize(
@@ -205,3 +175,79 @@ def test_comparing_works_off_the_main_thread() -> None:
 )
 def test_an_answer_that_hedges_is_wrong(completion: str, gold: str, score: float) -> None:
     assert accuracy([completion], [gold]) == [score]
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "verdict"),
+    [
+        ("1e3", "1000", True),
+        ("1000", "1e3", True),
+        ("10^3", "1e3", True),
+        ("1", "1e3", False),
+        ("½", "0.5", True),
+        ("1½", "1.5", True),
+        ("0.333333", r"\frac{1}{3}", True),
+        ("0.3333", r"\frac{1}{3}", False),
+        ("0.000333", r"\frac{1}{3000}", False),
+        ("0.0000002", "10^{-7}", False),
+        ("1.414214", r"\sqrt{2}", True),
+        (r"50\%", "0.5", True),
+        (r"50\%", "50", True),
+        ("50", r"50\%", True),
+        (r"12.5\%", "12.5", True),
+        (r"\frac{1}{2}", r"50\%", True),
+        (r"50\%", "5000", False),
+        (r"5\%", r"50\%", False),
+        ("5 km", "5 m", False),
+        ("5 cm", "5", True),
+        (r"5\text{ cm}", "5 centimeters", True),
+        (r"5\text{ cm}^2", r"5\text{ cm}", False),
+        (r"\frac{5}{2}\text{ cm}", "2.5 cm", True),
+        ("(1,2)", r"\{1,2\}", False),
+        (r"\{1,2\}", "(1,2)", False),
+        ("1,2", "(1,2)", True),
+        ("1, 2", r"\{2, 1\}", True),
+        (r"\{2, 1, 2\}", r"\{1, 2\}", True),
+        (r"(0.5, 1)", r"(\frac{1}{2}, 1)", True),
+        ("[0,1)", "[0,1]", False),
+        ("2=2", "1=1", False),
+        ("1=1", "1=1", True),
+        ("2x=2y", "x=y", True),
+        ("x=5", "x=5", True),
+        ("5", "x=5", True),
+        ("y=5", "x=5", False),
+        ("3+4=7", "7", True),
+        ("3+4=8", "8", False),
+        ("a+1=2", "2", True),
+        ("2+3", "2+3", True),
+        ("$2$ and $3$", "2, 3", True),
+        ("12, 13", "12", False),
+        (r"1.5 \times 10^3", "1500", True),
+        ("x ≤ 3", r"x \le 3", True),
+        (r"\frac{3\pi}{2}", r"1.5\pi", True),
+        (r"\frac{3\pi}{2}", r"\frac{3}{2}\pi", True),
+        (r"\frac{3\pi}{2}", r"-\frac{3}{2}\pi", False),
+        (r"2\sqrt{3}", r"\sqrt{12}", True),
+        (r"-2\sqrt{3}", r"\sqrt{12}", False),
+        (r"\frac{\sqrt{12}}{4}", r"\frac{\sqrt{3}}{2}", True),
+        (r"\frac{\sqrt{3}}{0}", r"\frac{\sqrt{3}}{2}", False),
+        (r"\sqrt{4}", "2", True),
+        ("?", "5", False),
+        ("5", "?", None),
+        ("5", "\x00", None),
+    ],
+)
+def test_what_is_written_otherwise(answer: str, gold: str, verdict: bool | None) -> None:
+    assert equal(answer, gold) is verdict
+
+
+def test_a_failure_of_the_machinery_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    broken = Pool(1)
+    monkeypatch.setattr("r1lab.rewards.math.pool", lambda _workers=None: broken)
+    texts, golds = [r"\boxed{x}", r"\boxed{y}", r"\boxed{5}", "no answer"], ["x^2", "x^2", "5", "5"]
+    marks = accuracy(texts, golds)
+    assert [isinstance(mark, Failure) for mark in marks] == [True, True, False, False] and marks[2:] == [1.0, 0.0]
+    assert load("accuracy")(texts, solution=golds) == [None, None, 1.0, 0.0]
+    with pytest.raises(RewardError, match=r"reward accuracy: 67% of 3 .* math-verify's process does not start"):
+        load("accuracy")(texts[:3], solution=golds[:3])

@@ -1,0 +1,1 @@
+"""Sandboxes on other machines: Piston servers, rented machines, and routers to them."""

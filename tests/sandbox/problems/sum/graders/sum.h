@@ -1,0 +1,2 @@
+#include <vector>
+long long total(std::vector<int> numbers);
