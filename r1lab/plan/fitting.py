@@ -21,6 +21,7 @@ from r1lab.plan.fields import Where
 from r1lab.plan.memory import GIB, SHORTEST, Memory, memory_of
 from r1lab.plan.parameters import Shape
 from r1lab.plan.setup import BYTES, Setup, setup_of
+from r1lab.plan.states import sharded
 
 Choice = tuple[str, Setup]  # the words, and what they make of the setup
 MOST = 3  # choices named in a message
@@ -50,6 +51,8 @@ def check_memory(cfg: DictConfig, where: Where) -> list[Finding]:
         what += f"{device} has {setup.memory:.0f} GiB"
     close = [words for words, changed in choices(cfg, setup) if memory_of(changed).fits][:MOST]
     fix = f"or {'; or '.join(close[1:])}" if close[1:] else ""
+    if not close and (words := together(cfg, setup)):
+        close = [words]
     if not close:
         fix = "a smaller model, or " + ("a GPU" if setup.on_cpu else "more GPUs: accelerator=zero3 accelerator.nodes=N")
     return [*findings, Finding(what, _place(where), close[0] if close else "", fix, severity)]
@@ -96,6 +99,25 @@ def choices(cfg: DictConfig, setup: Setup) -> list[Choice]:
     return [*singles, *pairs]
 
 
+def together(cfg: DictConfig, setup: Setup, most: int = 5) -> str:
+    """Up to `most` changes that fit together, each the one that frees most; "" where they do not. No adapter's."""
+    said: list[str] = []
+    current = setup
+    for _ in range(most):
+        keys = {words.partition("=")[0] for words in said}
+        found = [
+            (words, after) for words, after in _singles(cfg, current, setup) if words.partition("=")[0] not in keys
+        ]
+        free = [choice for choice in found if not choice[0].startswith("adapter=")]
+        if not free:
+            return ""
+        words, current = min(free, key=lambda choice: memory_of(choice[1]).total)
+        said.append(words)
+        if memory_of(current).fits:
+            return " ".join(said)
+    return ""
+
+
 def _singles(cfg: DictConfig, setup: Setup, before: Setup | None = None) -> Iterator[Choice]:
     """Single changes of a setup; `before` is the setup in whose words they are said."""
     said = before or setup
@@ -119,6 +141,8 @@ def _singles(cfg: DictConfig, setup: Setup, before: Setup | None = None) -> Iter
         yield "trainer.vllm_gpu_memory_utilization=0.3", replace(setup, share=min(setup.share, 0.3))
     if setup.sampled and not grouped and setup.sampled > 16:
         yield "eval.batch=16", replace(setup, sampled=16)
+    if setup.sampled and not grouped and sharded(setup) > 1:
+        yield "eval.problems=0", replace(setup, sampled=0)  # else the whole model is gathered to sample
     if not setup.on_cpu:
         yield from _spread(cfg, setup)
         yield "trainer.optim=paged_adamw_8bit", replace(setup, optim="paged_adamw_8bit")

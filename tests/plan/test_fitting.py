@@ -65,6 +65,17 @@ def test_the_choices_named_do_fit(words: tuple[str, ...], r1lab: CommandLine) ->
         assert plan.facts["each GPU"]["verdict"].startswith(("fits", "tight"))
 
 
+def test_many_changes_at_once(r1lab: CommandLine) -> None:
+    """A 70B model with rows of 32,768 tokens on one node: no two changes are enough, several are named that are."""
+    seventy = [f"model.{name}" for name in ("layers=80", "hidden=8192", "intermediate=28672", "heads=64", "kv_heads=8")]
+    words = ["model=hub", "model.repo=a/b", *seventy, "model.vocabulary=128256", "model.context=32768", "task=sft"]
+    words += ["accelerator=zero2", "trainer.packing=true", "dry_run=true"]
+    finding = r1lab.one(*words)
+    assert len(finding["nearest"].split()) >= 3
+    kept = [word for word in words if not word.startswith("accelerator=") or "accelerator=" not in finding["nearest"]]
+    assert r1lab.plan(*kept, *finding["nearest"].split()).facts["each GPU"]["verdict"].startswith(("fits", "tight"))
+
+
 def test_a_smaller_piece_keeps_the_step(r1lab: CommandLine) -> None:
     words = (SEVEN, "accelerator=zero3", "task=sft", "trainer.per_device_train_batch_size=64", "trainer.packing=true")
     finding = r1lab.one(*words, "dry_run=true")
