@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from r1lab import main
 from r1lab.config.compose import session
+from r1lab.plan import hardware
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_request
 from r1lab.runs.folder import RunFolder
@@ -132,12 +133,13 @@ def rows_of(finding: str) -> dict[str, str]:
 
 @pytest.fixture
 def r1lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[CommandLine]:
-    """The command line in an empty folder, on a machine with a roomy disk and no GPU."""
+    """The command line in an empty folder, on a machine with a roomy disk, 64 TiB of memory and no GPU."""
     command_line = CommandLine(capsys)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["r1lab"])
     monkeypatch.setattr(main, "launch", command_line.launch)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: ROOM)
+    monkeypatch.setattr(hardware, "usable_memory_gb", lambda: 65536.0)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("COLUMNS", "200")

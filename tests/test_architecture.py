@@ -21,6 +21,7 @@ MODULES = {
 LONGEST = 300
 HEAVY = ("torch", "transformers", "datasets", "trl", "accelerate", "matplotlib", "numpy", "pyarrow", "math_verify")
 NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
+LIGHT = ("plan", "doctor", "config", "runs", "wording", "errors", "main")  # rooms that never import NO_TRAINING
 FLOOR = {"errors", "wording"}  # anybody may import these, and they import nothing above them
 MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
 MAY_IMPORT = {
@@ -31,6 +32,7 @@ MAY_IMPORT = {
     "rows": {"config", *FLOOR},
     "plan": {"config", "rows", "runs", *FLOOR},
     "console": {"plan", "report", *FLOOR},
+    "doctor": {"config", "plan", *FLOOR},
     "launch.local": {"launch", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": set(),
@@ -54,6 +56,7 @@ MAY_IMPORT = {
     "tasks": {
         "config",
         "data",
+        "doctor",
         "engines",
         "evaluation",
         "models",
@@ -149,7 +152,9 @@ def test_rooms_do_not_form_a_circle() -> None:
         pytest.fail(f"rooms import in a circle: {' → '.join(error.args[1])}")
 
 
-@pytest.mark.parametrize("module", ["r1lab.main", "r1lab.notebook", "r1lab.plan.request", "r1lab.launch.local"])
+@pytest.mark.parametrize(
+    "module", ["r1lab.main", "r1lab.notebook", "r1lab.plan.request", "r1lab.launch.local", "r1lab.tasks.doctor"]
+)
 def test_planning_reaches_no_heavy_library(module: str) -> None:
     reached = reached_from(module)
     foreign = {name.partition(".")[0] for item in reached for name in imports_of(item, inside_functions=False)}
@@ -158,7 +163,7 @@ def test_planning_reaches_no_heavy_library(module: str) -> None:
 
 
 def test_plan_imports_no_training_library_even_late() -> None:
-    rooms = [module for module in MODULES if room_of(module) in ("plan", "config", "runs", "wording", "errors", "main")]
+    rooms = [module for module in MODULES if room_of(module) in LIGHT]
     assert {name.partition(".")[0] for module in rooms for name in imports_of(module)} & NO_TRAINING == set()
 
 

@@ -97,6 +97,33 @@ def class_members(target: str) -> dict[str, object]:
     return {ast.unparse(item.targets[0]): item.value.value for item in assigned if isinstance(item.value, ast.Constant)}
 
 
+def field_metadata(target: str) -> dict[str, tuple[object, list[object]]]:
+    """Of a dataclass's own `field(default=…, metadata={"choices": […]})`: name → (constant default, choices)."""
+    found = _find(target)
+    described: dict[str, tuple[object, list[object]]] = {}
+    for item in found[1].body if found else []:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.value, ast.Call) and isinstance(item.target, ast.Name):
+            given = {word.arg: word.value for word in item.value.keywords}
+            default, about = given.get("default"), given.get("metadata")
+            pairs = zip(about.keys, about.values, strict=True) if isinstance(about, ast.Dict) else []
+            listed = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "choices"]
+            values = list(ast.literal_eval(listed[0])) if listed and isinstance(listed[0], ast.List) else []
+            described[item.target.id] = (default.value if isinstance(default, ast.Constant) else None, values)
+    return described
+
+
+@cache
+def compared_with(module: str, attribute: str) -> frozenset[str]:
+    """Texts that a module compares an attribute of that name with: the values that its code knows."""
+    tree = _tree(module)
+    found: set[str] = set()
+    for node in ast.walk(tree) if tree else []:
+        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == attribute:
+            inner = [item for value in node.comparators for item in getattr(value, "elts", [value])]
+            found |= {item.value for item in inner if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+    return frozenset(found)
+
+
 def defined_in(module: str) -> list[str]:
     """Classes and functions at the top of a module; empty where it is not found."""
     tree = _tree(module)

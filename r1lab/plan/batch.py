@@ -45,10 +45,15 @@ class Batch:
         return self.completions_per_generation // self.generations if self.generations else 0
 
 
+def world_of(accelerator: DictConfig) -> int:
+    """Training processes over all nodes."""
+    return int(accelerator.processes * accelerator.get("nodes", 1))
+
+
 def batch_of(cfg: DictConfig) -> Batch:
     """The batch that a composed training config asks for, TRL's defaults filled in."""
     trainer = cfg.trainer
-    processes = cfg.accelerator.processes
+    processes = world_of(cfg.accelerator)
     per_device = trainer.get("per_device_train_batch_size", 8)
     accumulation = trainer.get("gradient_accumulation_steps", 1)
     if cfg.global_batch_size:

@@ -13,20 +13,27 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
+from r1lab.plan.accelerators import check_accelerator
 from r1lab.plan.batch import batch_of, check_batch
-from r1lab.plan.data import check_data, described, held_out
-from r1lab.plan.extras import advice, attention_facts, check_extras
+from r1lab.plan.data import check_data
+from r1lab.plan.extras import advice, check_extras
+from r1lab.plan.facts import facts_of, steps_of
 from r1lab.plan.fields import Where, check_fields
-from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
+from r1lab.plan.fitting import check_memory
+from r1lab.plan.folder import check_folder
 from r1lab.plan.grpo import check_grpo
-from r1lab.plan.hardware import cores, gpus
-from r1lab.plan.model import check_model, parameters_of
+from r1lab.plan.hardware import gpus
+from r1lab.plan.model import check_model
+from r1lab.plan.packages import check_packages
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
 from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
-from r1lab.wording import nearest, plural
+from r1lab.plan.trl_values import check_trl_values
+from r1lab.wording import nearest
+
+__all__ = ["Plan", "plan", "require", "steps_of"]
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "output_dir": "outputs=FOLDER says where runs go",
@@ -97,15 +104,20 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_inner(resolved, where)
     findings += check_data(resolved, where)
     findings += check_grpo(resolved, where)
+    findings += check_accelerator(resolved, where)
+    findings += check_packages(resolved, where)
+    findings += check_trl_values(resolved, where)
     if resolved.get("trainer"):
-        findings += check_batch(resolved, where)
+        findings += (faults := check_batch(resolved, where))
+        if not faults and not any(finding.severity == "error" for finding in findings):
+            findings += check_memory(resolved, where)
     findings += advice(resolved, where)
     lacking = check_folder(resolved, run_dir, where) + check_extras(resolved, where)
     if resolved.dry_run:  # the run may be meant for another machine
         lacking = [replace(finding, severity="warning") for finding in lacking]
     plan = Plan(resolved, run_dir, findings + lacking)
     if not plan.errors:
-        plan.facts = _facts(resolved, run_dir)
+        plan.facts = facts_of(resolved, run_dir)
     return plan
 
 
@@ -147,8 +159,10 @@ def resolve(cfg: DictConfig) -> DictConfig:
     on_cpu = resolved.accelerator.device == "cpu"
     batch = batch_of(resolved)
     trainer.gradient_accumulation_steps = batch.accumulation
-    trainer.setdefault("bf16", resolved.model.dtype == "bfloat16")
-    trainer.setdefault("fp16", resolved.model.dtype == "float16")
+    own = {"bfloat16": "bf16", "float16": "fp16"}.get(resolved.model.dtype)
+    precision = resolved.accelerator.get("mixed_precision") or own
+    trainer.setdefault("bf16", precision == "bf16")
+    trainer.setdefault("fp16", precision == "fp16")
     trainer.setdefault("gradient_checkpointing", not on_cpu)
     trainer.setdefault("dataloader_pin_memory", not on_cpu)
     return resolved
@@ -177,9 +191,6 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     if cfg.accelerator.device not in ("cpu", "cuda"):
         what = f"accelerator.device={cfg.accelerator.device} is not known"
         findings.append(Finding(what, where("accelerator.device"), fix="auto, cpu or cuda"))
-    if cfg.accelerator.processes != 1:
-        what = f"accelerator.processes={cfg.accelerator.processes}: this version trains in one process"
-        findings.append(Finding(what, where("accelerator.processes"), "accelerator.processes=1"))
     measured = [f"eval/{name}" for name in rewards]
     if cfg.objective not in [*measured, Run.objective] and (close := nearest(cfg.objective, measured)):
         what = f"objective={cfg.objective} is none of the rewards; the run may not measure it"
@@ -201,70 +212,6 @@ def _check_samples(cfg: DictConfig, where: Where) -> list[Finding]:
         return []
     what = f"pass@{most} needs as many samples per problem; task.n is {n}"
     return [Finding(what, where("task.k"), fix=f"task.n={most} or task.k=[{n}]")]
-
-
-def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
-    count = parameters_of(cfg.model)
-    facts: dict[str, dict[str, Any]] = {
-        "run": {
-            "task": cfg.task.name,
-            "model": f"{cfg.model.name}" + (f", {count:,} parameters" if count else ""),
-            "weights from": cfg.model.path or cfg.model.repo or "built on first use, then cached",
-            "attention": attention_facts(cfg),
-            **({"adapter": cfg.adapter.name} if cfg.adapter.get("_target_") else {}),
-            "dataset": cfg.dataset.name,
-            "held out": described(held_out(cfg)),
-            "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
-            or "none",
-            "folder": str(run_dir),
-            "disk": f"up to {size(room_needed(cfg))}",
-        },
-        "machine": {
-            "device": cfg.accelerator.device,
-            "here": f"{plural(gpus(), 'GPU')}, {plural(cores(), 'CPU core')}",
-            "roles": "node 0: one training process" if cfg.get("trainer") else "node 0: one process",
-        },
-    }
-    if cfg.get("trainer"):
-        facts["batch"] = _batch_facts(cfg)
-        if count:
-            weights, optimizer = training_bytes(count, cfg.model.dtype)
-            facts["memory"] = {"weights": size(weights), "gradients": size(weights), "optimizer": size(optimizer)}
-    return facts
-
-
-def _batch_facts(cfg: DictConfig) -> dict[str, Any]:
-    batch, trainer = batch_of(cfg), cfg.trainer
-    unit = "completion" if batch.generations else "example"
-    facts: dict[str, Any] = {
-        "per step": f"{plural(batch.examples, unit)} = {batch.per_device} per device × "
-        f"{plural(batch.processes, 'process')} × {batch.accumulation} accumulation"
-    }
-    if batch.generations:
-        facts["per generation"] = (
-            f"{plural(batch.prompts_per_generation, 'prompt')} × {batch.generations} = "
-            f"{plural(batch.completions_per_generation, 'completion')}, used for "
-            f"{plural(batch.steps_per_generation // batch.accumulation, 'step')}"
-        )
-        facts["longest completion"] = f"{trainer.max_completion_length} tokens"
-    steps = steps_of(cfg)
-    epochs = trainer.get("num_train_epochs", 3)
-    facts["steps"] = steps if steps is not None else f"{plural(epochs, 'epoch')} of the dataset"
-    if steps is not None and batch.generations:
-        facts["tokens"] = f"up to {steps * batch.examples * trainer.max_completion_length:,} sampled"
-    return facts
-
-
-def steps_of(cfg: DictConfig) -> int | None:
-    """Optimizer steps of a run, where they are known before the data is loaded."""
-    trainer, batch = cfg.trainer, batch_of(cfg)
-    if trainer.get("max_steps", -1) > 0:
-        return int(trainer.max_steps)
-    rows = cfg.dataset.get("train")
-    if not isinstance(rows, int):
-        return None
-    repeat = (batch.generations or 1) * trainer.get("num_iterations", 1)
-    return int(rows * repeat // batch.examples * trainer.get("num_train_epochs", 3))
 
 
 def require(plan: Plan) -> Plan:

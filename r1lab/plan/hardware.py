@@ -22,3 +22,10 @@ def cores() -> int:
 def memory_gb() -> float:
     """Physical memory in GiB."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def usable_memory_gb() -> float:
+    """Memory in GiB that this process may use: the machine's, or less where its container has a limit."""
+    limits = [Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")]
+    said = [file.read_text().strip() for file in limits if file.is_file()]
+    return min([memory_gb(), *(int(text) / 2**30 for text in said if text.isdigit())])

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
+from r1lab.plan.parameters import shape_of
 from r1lab.plan.template import check_rope, check_template
 from r1lab.wording import display, nearest
 
@@ -17,44 +18,9 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def parameters_of(model: DictConfig) -> int | None:
-    """Parameters of a decoder: the count its file gives, else worked out; None where the numbers are not all given.
-
-    A bias on queries, keys and values and one matrix for embedding and head are taken where nothing is said: the
-    former as Qwen2 has it, the latter for small models (hidden < 2048).
-    """
-    names = ("layers", "hidden", "intermediate", "heads", "kv_heads", "vocabulary")
-    if model.get("parameters") is not None:
-        return int(model.parameters)
-    if any(model.get(name) is None for name in names):
-        return None
-    tied = model.hidden < 2048 if model.get("tied") is None else model.tied
-    dense = 3 * model.hidden * model.intermediate
-    layer = _latent_attention(model) if (model.get("latent") or {}).get("kv_rank") else _attention(model)
-    layer += 2 * model.hidden  # the norms
-    blocks = model.layers * dense
-    if (model.get("experts") or {}).get("routed"):
-        experts = model.experts
-        expert = 3 * model.hidden * experts.intermediate
-        sparse = (experts.routed + (experts.shared or 0)) * expert + experts.routed * (model.hidden + 1)
-        blocks = experts.dense_layers * dense + (model.layers - experts.dense_layers) * sparse
-    embeddings = model.vocabulary * model.hidden * (1 if tied else 2)
-    return int(model.layers * layer + blocks + embeddings + model.hidden)
-
-
-def _attention(model: DictConfig) -> int:
-    """Parameters of one layer's attention; Qwen3 has a norm of a head's width for queries and one for keys."""
-    head = model.get("head_dim") or model.hidden // model.heads
-    weights = model.hidden * head * 2 * (model.heads + model.kv_heads)
-    bias = head * (model.heads + 2 * model.kv_heads) if model.get("bias") is not False else 0
-    return int(weights + bias + (2 * head if model.get("type") == "qwen3" else 0))
-
-
-def _latent_attention(model: DictConfig) -> int:
-    """Parameters of one layer's multi-head latent attention: down to two ranks, a norm each, up again, and out."""
-    ranks, hidden, heads = model.latent, model.hidden, model.heads
-    queries = ranks.query_rank * (hidden + 1 + heads * (ranks.nope_dim + ranks.rope_dim))
-    keys = hidden * (ranks.kv_rank + ranks.rope_dim) + ranks.kv_rank * (1 + heads * (ranks.nope_dim + ranks.value_dim))
-    return int(queries + keys + heads * ranks.value_dim * hidden)
+    """Parameters of a decoder from its architecture; None where the numbers are not all given."""
+    shape = shape_of(model)
+    return shape.total if shape else None
 
 
 def check_model(cfg: DictConfig, where: Where) -> list[Finding]:

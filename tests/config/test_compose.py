@@ -95,7 +95,7 @@ def test_global_batch_size_becomes_accumulation(wanted: int, accumulation: int, 
 
 def test_the_fields_that_follow_from_the_device(r1lab: CommandLine) -> None:
     names = ("bf16", "fp16", "gradient_checkpointing", "dataloader_pin_memory")
-    words = ["model=hub", "model.repo=a/b"]
+    words = ["model=hub", "model.repo=a/b", "dry_run=true"]  # planned for a GPU on a machine without one
     on = {device: r1lab.plan(*words, f"accelerator.device={device}").cfg.trainer for device in ("cpu", "cuda")}
     assert [on["cpu"][name] for name in names] == [True, False, False, False]
     assert [on["cuda"][name] for name in names] == [True, False, True, True]

@@ -28,6 +28,10 @@ NEED = {  # options that name nothing by themselves
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
 ELSEWHERE = {"adapter/qlora": "adapter.quantisation"}  # options that need what the machine of the tests may lack
+PLANNED = {f"accelerator/{file.stem}" for file in CONF.glob("accelerator/*.yaml")} - {
+    "accelerator/auto",
+    "accelerator/cpu",
+}
 TRAINED = ["task=sft", "reward=[format]"]
 FITTING = {  # what a dataset that has no answers, or nothing to train on, is for
     "mixture-of-thoughts": TRAINED,
@@ -61,7 +65,17 @@ def test_there_are_options() -> None:
     assert SHIPPED_EXPERIMENTS
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in (*NEED, *ELSEWHERE)])
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.startswith("accelerator/")])
+def test_an_accelerator_is_planned_for_other_machines(option: str, r1lab: CommandLine) -> None:
+    plan = r1lab.plan(f"accelerator={option.partition('/')[2]}", "dry_run=true")
+    several = "accelerator.processes=8: this version trains in one process"
+    lacking = {"auto": [], "cpu": [], "single": ["accelerator.device=cuda: this machine has no GPU that is visible"]}
+    assert [finding.what for finding in plan.findings] == lacking.get(plan.cfg.accelerator.name, [several])
+    assert plan.errors == []
+    assert plan.cfg.accelerator.name == option.partition("/")[2]
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in (*NEED, *ELSEWHERE, *PLANNED)])
 def test_an_option_plans(option: str, r1lab: CommandLine) -> None:
     plan = r1lab.plan(*words_for(option))
     assert plan.findings == []

@@ -31,6 +31,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     monkeypatch.setattr(packages, "version", version)
     monkeypatch.setattr("r1lab.plan.checks.gpus", lambda: 1)
+    monkeypatch.setattr("r1lab.plan.hardware.gpus", lambda: 1)
     return found
 
 

@@ -85,7 +85,11 @@ def test_what_may_change(words: list[str], key: str, value: object, run: str, r1
             "a resumed run takes trainer.max_steps, trainer.num_train_epochs, and accelerator=…",
         ),
         (["trainer.max_steps=abc"], "trainer.max_steps takes a whole number, not 'abc'", "trainer.max_steps=NUMBER"),
-        (["accelerator=gpus"], "accelerator has no option 'gpus'", "one of: auto, cpu"),
+        (
+            ["accelerator=gpus"],
+            "accelerator has no option 'gpus'",
+            "one of: auto, cpu, ddp, fsdp, single, zero1, zero2, zero3, zero3-offload",
+        ),
         (["name=["], "in name=[, [ ] do not pair", "no spaces inside the word, or all of it in quotes: 'key=[a,b]'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

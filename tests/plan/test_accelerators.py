@@ -1,0 +1,120 @@
+"""Accelerators as config: what cannot be, what this machine lacks, and batches over several processes."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from r1lab.plan import devices
+from r1lab.plan.batch import batch_of
+from tests.command_line import CommandLine
+
+SMALL = "model=qwen2.5-1.5b-instruct"
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "nearest"),
+    [
+        (["accelerator.kind=fdsp"], "accelerator.kind does not know 'fdsp'", "accelerator.kind=fsdp"),
+        (
+            ["accelerator.mixed_precision=bf_16"],
+            "accelerator.mixed_precision does not know 'bf_16'",
+            "accelerator.mixed_precision=bf16",
+        ),
+        (
+            ["accelerator=zero2", "accelerator.stage=4"],
+            "accelerator.stage=4 is no stage of kind zero",
+            "accelerator.stage=3",
+        ),
+        (["accelerator.stage=2"], "accelerator.stage=2 is no stage of kind single", "accelerator.stage=0"),
+        (["accelerator.processes=0"], "accelerator.processes=0 is out of range", "accelerator.processes=1"),
+        (["accelerator.nodes=0"], "accelerator.nodes=0 is out of range", "accelerator.nodes=1"),
+        (["accelerator.gpu=h10"], "accelerator.gpu=h10 is none whose numbers are known", "accelerator.gpu=h100"),
+        (
+            ["accelerator=zero3"],
+            "accelerator.processes=8: this version trains in one process",
+            "accelerator.processes=1",
+        ),
+        (["accelerator.nodes=2"], "accelerator.nodes=2: this version trains in one process", "accelerator.nodes=1"),
+        (
+            ["accelerator=single"],
+            "accelerator.device=cuda: this machine has no GPU that is visible",
+            "accelerator=auto",
+        ),
+        (
+            ["accelerator=zero3-offload", "accelerator.processes=1"],
+            "accelerator.kind=zero: this version trains in one process, without sharding",
+            "accelerator.kind=single accelerator.stage=0",
+        ),
+        (
+            ["accelerator=zero3", "accelerator.processes=16", "dry_run=true"],
+            "accelerator.processes=16: a node has 8 GPUs",
+            "accelerator.processes=8",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_no_accelerator_has(words: list[str], what: str, nearest: str, r1lab: CommandLine) -> None:
+    finding = r1lab.one(*words)
+    assert (finding["what"], finding["nearest"]) == (what, nearest)
+
+
+def test_a_batch_over_nodes(r1lab: CommandLine) -> None:
+    words = [SMALL, "accelerator=zero3", "accelerator.nodes=4", "dry_run=true", "trainer.per_device_train_batch_size=2"]
+    cfg = r1lab.plan(*words).cfg
+    batch = batch_of(cfg)
+    assert (batch.processes, batch.examples, batch.prompts_per_generation) == (32, 64, 8)
+    assert r1lab.plan(*words, "global_batch_size=256").cfg.trainer.gradient_accumulation_steps == 4
+    finding = r1lab.one(*words, "global_batch_size=100")
+    assert finding["nearest"] == "global_batch_size=64 or 128"
+    odd = r1lab.one(*words[:-2], "dry_run=true", "trainer.per_device_train_batch_size=1", "trainer.num_generations=24")
+    assert odd["nearest"] == "trainer.num_generations=16 or 32"
+
+
+@pytest.mark.parametrize(
+    ("words", "bf16", "fp16"),
+    [
+        ([], False, False),  # the tiny model's float32
+        (["accelerator.mixed_precision=bf16"], True, False),
+        (["accelerator.mixed_precision=no"], False, False),
+        ([SMALL], True, False),
+        ([SMALL, "accelerator.mixed_precision=fp16"], False, True),
+        ([SMALL, "accelerator.mixed_precision=fp16", "trainer.fp16=false"], False, False),
+    ],
+)
+def test_mixed_precision_reaches_the_trainer(words: list[str], bf16: bool, fp16: bool, r1lab: CommandLine) -> None:
+    trainer = r1lab.plan(*words, "accelerator.device=cuda", "dry_run=true").cfg.trainer
+    assert (trainer.bf16, trainer.fp16) == (bf16, fp16)
+
+
+@pytest.mark.parametrize(
+    ("name", "memory"),
+    [
+        ("NVIDIA H100 80GB HBM3", 79.1),
+        ("NVIDIA H100 PCIe", 79.1),
+        ("NVIDIA A100-SXM4-40GB", 39.4),
+        ("NVIDIA A100-SXM4-80GB", 79.1),
+        ("NVIDIA L40S", 44.4),
+        ("NVIDIA GeForce RTX 4090", 23.5),
+        ("Tesla T4", 14.6),
+    ],
+)
+def test_names_as_drivers_say_them(name: str, memory: float) -> None:
+    gpu = devices.known(name)
+    assert gpu is not None and gpu.memory == memory
+
+
+def test_what_is_not_known_is_not_guessed() -> None:
+    assert devices.known("Radeon") is None
+
+
+def test_this_machines_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = subprocess.CompletedProcess([], 0, stdout="NVIDIA H200, 143771\nNVIDIA H200, 143771\n")
+    monkeypatch.setattr(devices.hardware, "gpus", lambda: 2)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: said)
+    devices.local_gpus.cache_clear()
+    try:
+        assert devices.local_gpus() == (("NVIDIA H200", 143771 / 1024),) * 2
+    finally:
+        devices.local_gpus.cache_clear()
