@@ -43,6 +43,11 @@ def check(cfg: DictConfig, where: Where) -> list[Finding]:
         found = _check_kind(sandbox, own, where)
         findings += [replace(item, severity="warning") for item in found] if cfg.get("dry_run") else found
     for name, reward in (cfg.get("reward") or {}).items():
+        if isinstance(reward, DictConfig) and isinstance(given := reward.get("sandbox"), str):
+            key = f"reward.{name}.sandbox"
+            what = f"{key}={given}: the sandbox is chosen for the whole run"
+            findings.append(Finding(what, where(key), f"sandbox={given}"))
+            continue
         target = str((reward.get("sandbox") or {}).get("_target_")) if isinstance(reward, DictConfig) else ""
         if target in RENTED and reward.get("_target_") == JUDGED_BY_TWO:
             what = f"sandbox={RENTED[target][0]} judges Batch tasks alone: reward {name} stops at a task with a manager"

@@ -33,7 +33,7 @@ def ioi_code(
     year: list[int] | None = None,
     score_precision: list[int] | None = None,
     *,
-    sandbox: Mapping[str, Any],
+    sandbox: Mapping[str, Any] | str,
     test_batch_size: int = 1,
     tests: str = IOI_TESTS,
 ) -> list[Mark]:
@@ -106,7 +106,7 @@ def cf_code(
     input_mode: list[str] | None = None,
     generated_checker: list[str | None] | None = None,
     *,
-    sandbox: Mapping[str, Any],
+    sandbox: Mapping[str, Any] | str,
     test_batch_size: int = 1,
     scoring_mode: Scoring = "weighted_sum",
     patch_code: bool = False,
