@@ -83,14 +83,17 @@ def _case(text: str, info: Any) -> Case:
     if isinstance(info, str):
         try:
             info = json.loads(info)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             info = None
-    listed = info.get("test_cases") or [] if isinstance(info, Mapping) else []
+    listed = info.get("test_cases") if isinstance(info, Mapping) else None
+    listed = listed if isinstance(listed, list | tuple) else []
     if not all(isinstance(case, Mapping) and case.keys() >= TEST_KEYS for case in listed):
         listed = []
     if not all(case.get("type", STDIN) == STDIN for case in listed):
         listed = []
-    tests = tuple(Test(str(case.get("input") or ""), str(case.get("output") or "")) for case in listed)
+    if any(case["output"] is None for case in listed):
+        listed = []
+    tests = tuple(Test("" if case["input"] is None else str(case["input"]), str(case["output"])) for case in listed)
     language = str(info.get("language") or "python") if isinstance(info, Mapping) else "python"
     source = last_block(text, language)
     return language, source if source and source.strip() else None, tests

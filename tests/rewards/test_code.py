@@ -98,6 +98,11 @@ def test_a_language_that_is_not_to_be_had_costs_its_row_alone():
     assert marks == [Failure("no sandbox runs 'cobol'")] * 2 + [1.0]
 
 
+def test_values_that_are_false_are_values():
+    zero = [{"input": 0, "output": 0, "type": "stdin_stdout"}]
+    assert code([fenced("print(2 * int(input()))"), fenced("pass")], [info(zero)] * 2, sandbox=LOCAL) == [1.0, 0.0]
+
+
 def test_sandboxes_by_name():
     assert shared("local") is shared({"name": "local"})
     assert shared({"name": "local", "workers": 3}).workers == 3
