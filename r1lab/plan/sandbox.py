@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +20,8 @@ from r1lab.errors import ConfigError, Finding
 from r1lab.plan.fields import Where
 from r1lab.wording import nearest, some
 
+TREES = ("auto", "cgroup", "watcher")
+LEAST_MEMORY = 16 << 20  # bytes: an interpreter takes as much
 LOCAL = "r1lab.sandbox.local.LocalSandbox"
 PISTON = "r1lab.providers.piston.PistonSandbox"
 RENTED = {  # sandboxes on a provider's machines: name, package to import, package to install, key
@@ -43,6 +48,11 @@ def check(cfg: DictConfig, where: Where) -> list[Finding]:
         found = _check_kind(sandbox, own, where)
         findings += [replace(item, severity="warning") for item in found] if cfg.get("dry_run") else found
     for name, reward in (cfg.get("reward") or {}).items():
+        if isinstance(reward, DictConfig) and isinstance(given := reward.get("sandbox"), str):
+            key = f"reward.{name}.sandbox"
+            what = f"{key}={given}: the sandbox is chosen for the whole run"
+            findings.append(Finding(what, where(key), f"sandbox={given}"))
+            continue
         target = str((reward.get("sandbox") or {}).get("_target_")) if isinstance(reward, DictConfig) else ""
         if target in RENTED and reward.get("_target_") == JUDGED_BY_TWO:
             what = f"sandbox={RENTED[target][0]} judges Batch tasks alone: reward {name} stops at a task with a manager"
@@ -67,7 +77,7 @@ def _check_kind(sandbox: DictConfig, key: str, where: Where) -> list[Finding]:
     target = str(sandbox.get("_target_"))
     try:
         if target == LOCAL:
-            return _check_local(key, where)
+            return _check_local(sandbox, key, where)
         if target == PISTON:
             return _check_piston(sandbox, key, where)
         if target in RENTED:
@@ -90,11 +100,48 @@ def _check_keys(sandbox: DictConfig, key: str, where: Where) -> list[Finding]:
     return findings
 
 
-def _check_local(key: str, where: Where) -> list[Finding]:
-    if shutil.which("bwrap"):
+def _check_local(sandbox: DictConfig, key: str, where: Where) -> list[Finding]:
+    findings = []
+    if (tree := sandbox.get("tree", "auto")) not in TREES:
+        close = nearest(str(tree), TREES)
+        findings.append(
+            Finding(f"{key}.tree={tree} is not known", where(f"{key}.tree"), close, f"one of: {some(TREES)}")
+        )
+    workers = sandbox.get("workers")
+    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
+        what = f"{key}.workers={workers} is not a whole number above 0"
+        findings.append(Finding(what, where(f"{key}.workers"), fix=f"{key}.workers=null: one per core"))
+    python = sandbox.get("python")
+    if python is not None and not os.access(str(python), os.X_OK):
+        what = f"{key}.python={python} is no program that can be run"
+        findings.append(Finding(what, where(f"{key}.python"), fix=f"{key}.python=null: the system's python3"))
+    for path in sandbox.get("visible") or []:
+        below = Path("/tmp") in Path(str(path)).parents or str(path) == "/tmp"
+        if below or not Path(str(path)).exists():
+            what = f"{key}.visible: {path} " + (
+                "lies in /tmp, which is each program's own" if below else "is not there"
+            )
+            findings.append(Finding(what, where(f"{key}.visible"), fix="leave it out"))
+    return findings + _check_bubblewrap(key, where)
+
+
+def _check_bubblewrap(key: str, where: Where) -> list[Finding]:
+    """Whether bubblewrap is there and may do what it is for; trying it takes some milliseconds."""
+    path = shutil.which("bwrap")
+    if path is None:
+        fix = "apt install bubblewrap, or dnf install bubblewrap; or another sandbox: sandbox=piston"
+        return [Finding("sandbox=local needs bubblewrap: bwrap is not on PATH", where(key), fix=fix)]
+    user = [] if os.geteuid() == 0 else ["--unshare-user"]
+    command = [path, "--unshare-pid", "--unshare-net", "--unshare-ipc", *user, "--ro-bind", "/", "/", "true"]
+    try:
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [Finding(f"sandbox=local: bubblewrap cannot be run: {error}", where(key), fix="sandbox=piston")]
+    if tried.returncode == 0:
         return []
-    fix = "apt install bubblewrap, or dnf install bubblewrap; or another sandbox: sandbox=piston"
-    return [Finding("sandbox=local needs bubblewrap: bwrap is not on PATH", where(key), fix=fix)]
+    said = tried.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+    fix = "docs/sandboxes.md says what it needs (user namespaces, or root); or another sandbox: sandbox=piston"
+    return [Finding(f"sandbox=local: bubblewrap is refused here: {said[0]}", where(key), fix=fix)]
 
 
 def _check_rented(
@@ -179,6 +226,9 @@ def _check_limits(sandbox: DictConfig, key: str, where: Where) -> list[Finding]:
             findings.append(Finding(f"{key}.limits.{name}={value} is not a number above 0", place))
         elif known[str(name)].annotation == "int" and not isinstance(value, int):
             findings.append(Finding(f"{key}.limits.{name}={value} is not a whole number", place, str(int(value))))
+        elif name == "memory" and value < LEAST_MEMORY:
+            what = f"{key}.limits.memory={value} bytes: no interpreter starts with so little"
+            findings.append(Finding(what, place, f"{key}.limits.memory={LEAST_MEMORY}"))
     return findings
 
 

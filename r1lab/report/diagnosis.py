@@ -13,6 +13,8 @@ from r1lab.report.words import duration, joined, number, value_of
 # Half of the completions cut, or four groups of five without a gradient: training goes on, but on the little that
 # is left.
 _CLIPPED_SHARE, _ZERO_STD_SHARE = 0.5, 0.8
+SAMPLED = ("eval", "generate")  # first parts of the metrics of runs that sample once
+AT = ("", "eval/", "generate/")  # where skips are logged: by the trainer, by an evaluation, by a generation
 _EDGE = 0.1  # early and late mean the first and the last tenth of the logged values
 
 
@@ -55,6 +57,8 @@ def reward_health(run: Run) -> list[RewardHealth]:
 
 def _health(run: Run, name: str, settings: object) -> RewardHealth:
     series, spread = run.series.get(f"rewards/{name}"), run.series.get(f"rewards/{name}/std")
+    if series is None and not run.trained:  # the runs that sample once log under what they do
+        series = next((run.series[key] for kind in SAMPLED if (key := f"{kind}/{name}") in run.series), None)
     values = series.finite if series else np.empty(0)
     verdict = "ok"
     if not values.size:
@@ -66,7 +70,8 @@ def _health(run: Run, name: str, settings: object) -> RewardHealth:
     early, late = edges(series)
     weight = settings.get("weight") if isinstance(settings, dict) else None
     skipped, infrastructure = (
-        _amount(run.series.get(f"{kind}/{name}")) for kind in ("skipped", "infrastructure_failures")
+        _amount(next((run.series[key] for at in AT if (key := f"{at}{kind}/{name}") in run.series), None))
+        for kind in ("skipped", "infrastructure_failures")
     )
     return RewardHealth(name, weight, early, late, skipped, infrastructure, verdict)
 

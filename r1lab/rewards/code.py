@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from r1lab.errors import ConfigError
 from r1lab.rewards.base import Failure, Mark
 from r1lab.sandbox import Sandbox, shared
 from r1lab.sandbox.base import Outcome, Program, Test, Verdict
+from r1lab.sandbox.languages import BY_NAME
 
 STDIN = "stdin_stdout"  # the one kind of test that data sets of this kind have
 ENOUGH = 0.99  # more than this share of tests passed makes a program right
 FENCE = "```"
+TEST_KEYS = {"input", "output"}
 T = TypeVar("T")
 Case = tuple[str, str | None, tuple[Test, ...]]
 
@@ -23,7 +26,7 @@ def code(
     completions: list[str],
     verification_info: list[Mapping[str, Any] | str | None],
     *,
-    sandbox: Mapping[str, Any],
+    sandbox: Mapping[str, Any] | str,
     num_parallel: int = 2,
 ) -> list[Mark]:
     """The share of test cases that the program in a completion passes; None where a row has no test to run.
@@ -45,7 +48,7 @@ def binary_code(
     completions: list[str],
     verification_info: list[Mapping[str, Any] | str | None],
     *,
-    sandbox: Mapping[str, Any],
+    sandbox: Mapping[str, Any] | str,
     num_parallel: int = 2,
 ) -> list[Mark]:
     """1 where more than 99 % of the test cases are passed, else 0; otherwise as `code`, but it stops at a failure."""
@@ -54,13 +57,19 @@ def binary_code(
 
 
 def last_block(text: str, language: str) -> str | None:
-    """The content of the last fenced block of a language (```python … ```); None where there is none, or it is open."""
-    found = re.findall(rf"{FENCE}{re.escape(language)}[ \t]*\r?\n(.*?){FENCE}", text, re.DOTALL)
+    """The content of the last fenced block of a language (```python … ```); None where there is none, or it is open.
+
+    The fence may say any name of the language, in any case: py, Python, cpp for c++.
+    """
+    known = BY_NAME.get(language.strip().lower())
+    names = (known.name, *known.aliases) if known else (language,)
+    tag = "|".join(re.escape(name) for name in sorted({language, *names}, key=len, reverse=True))
+    found = re.findall(rf"{FENCE}(?:{tag})[ \t]*\r?\n(.*?){FENCE}", text, re.DOTALL | re.IGNORECASE)
     return found[-1] if found else None
 
 
 def _judged(
-    completions: Sequence[str], infos: Sequence[Any], sandbox: Mapping[str, Any], parallel: int, *, stop: bool
+    completions: Sequence[str], infos: Sequence[Any], sandbox: Mapping[str, Any] | str, parallel: int, *, stop: bool
 ) -> list[Mark]:
     runner = shared(sandbox)
     cases = [_case(text, info) for text, info in zip(completions, infos, strict=True)]
@@ -74,12 +83,17 @@ def _case(text: str, info: Any) -> Case:
     if isinstance(info, str):
         try:
             info = json.loads(info)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             info = None
-    listed = info.get("test_cases") or [] if isinstance(info, Mapping) else []
-    if not all(isinstance(case, Mapping) and case.get("type", STDIN) == STDIN for case in listed):
+    listed = info.get("test_cases") if isinstance(info, Mapping) else None
+    listed = listed if isinstance(listed, list | tuple) else []
+    if not all(isinstance(case, Mapping) and case.keys() >= TEST_KEYS for case in listed):
         listed = []
-    tests = tuple(Test(str(case.get("input") or ""), str(case.get("output") or "")) for case in listed)
+    if not all(case.get("type", STDIN) == STDIN for case in listed):
+        listed = []
+    if any(case["output"] is None for case in listed):
+        listed = []
+    tests = tuple(Test("" if case["input"] is None else str(case["input"]), str(case["output"])) for case in listed)
     language = str(info.get("language") or "python") if isinstance(info, Mapping) else "python"
     source = last_block(text, language)
     return language, source if source and source.strip() else None, tests
@@ -89,10 +103,15 @@ def _share(runner: Sandbox, case: Case, stop: bool) -> Mark:
     language, source, tests = case
     if not tests:
         return None
+    if language.strip().lower() not in BY_NAME:
+        return Failure(f"no sandbox runs {language!r}")
     if source is None:
         return 0.0
     one_is_enough = stop and (len(tests) - 1) / len(tests) <= ENOUGH
-    outcomes = runner.run(Program(language, source), tests, stop_at_failure=one_is_enough)
+    try:
+        outcomes = runner.run(Program(language, source), tests, stop_at_failure=one_is_enough)
+    except ConfigError as error:  # this row's language is not to be had here; others may be
+        return Failure(error.findings[0].what)
     return failed(outcomes) or sum(outcome.passed for outcome in outcomes) / len(tests)
 
 

@@ -15,7 +15,7 @@ Settings = Mapping[str, Any]
 
 
 def weighted_sum(
-    completions: list[str], *, parts: dict[str, Any], sandbox: Settings | None = None, **columns: Any
+    completions: list[str], *, parts: dict[str, Any], sandbox: Settings | str | None = None, **columns: Any
 ) -> list[Mark]:
     """Σ weight × score over several rewards as one; None where any of them skips, a failure where any of them fails.
 
@@ -50,7 +50,7 @@ def gate(
     then: dict[str, Any] | str,
     at_least: float = 1.0,
     otherwise: float = 0.0,
-    sandbox: Settings | None = None,
+    sandbox: Settings | str | None = None,
     **columns: Any,
 ) -> list[Mark]:
     """The second reward's score where the first one's is at least `at_least`, else `otherwise`.
@@ -84,7 +84,7 @@ def gate(
     return marks
 
 
-def only(settings: Settings | str, sandbox: Settings | None = None) -> Reward:
+def only(settings: Settings | str, sandbox: Settings | str | None = None) -> Reward:
     """The one reward that a name or {name: parameters} describes."""
     named = {settings: {}} if isinstance(settings, str) else settings
     if len(named) != 1:
@@ -93,7 +93,7 @@ def only(settings: Settings | str, sandbox: Settings | None = None) -> Reward:
     return built(str(name), values, sandbox)
 
 
-def built(name: str, settings: Any, sandbox: Settings | None = None) -> Reward:
+def built(name: str, settings: Any, sandbox: Settings | str | None = None) -> Reward:
     """The reward of a name with its weight or its parameters; made once, so that one with a state keeps it."""
     return _built(name, json.dumps(settings, sort_keys=True), json.dumps(sandbox, sort_keys=True))
 

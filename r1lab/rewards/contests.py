@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -33,7 +34,7 @@ def ioi_code(
     year: list[int] | None = None,
     score_precision: list[int] | None = None,
     *,
-    sandbox: Mapping[str, Any],
+    sandbox: Mapping[str, Any] | str,
     test_batch_size: int = 1,
     tests: str = IOI_TESTS,
 ) -> list[Mark]:
@@ -58,8 +59,12 @@ def ioi_code(
     """
     runner = shared(sandbox)
     many = len(completions)
-    cases = []
+    cases: list[Any] = []
     for row in range(many):
+        seconds, room = positive(time_limit[row]), positive(memory_limit[row])
+        if seconds is None or room is None:
+            cases.append(None)
+            continue
         source = ioi_includes(last_block(completions[row], "cpp"), id[row])
         own = _named(test_cases[row], test_names[row]) if test_cases else None
         precision = int(score_precision[row]) if score_precision else 2
@@ -70,9 +75,9 @@ def ioi_code(
                 (int(year[row]), id[row]) if own is None and year else None,
                 tuple(test_names[row]),
                 Limits(
-                    seconds=float(time_limit[row]),
-                    wall_seconds=2 * float(time_limit[row]) + 3,
-                    memory=int(memory_limit[row]),
+                    seconds=seconds,
+                    wall_seconds=2 * seconds + 3,
+                    memory=int(room),
                     file_size=OUTPUT,
                     output=OUTPUT,
                 ),
@@ -82,7 +87,9 @@ def ioi_code(
     return spread(partial(_ioi_score, runner, tests, test_batch_size), cases, PARALLEL)
 
 
-def _ioi_score(runner: Sandbox, source: str, batch: int, case: tuple[Any, ...]) -> Mark:
+def _ioi_score(runner: Sandbox, source: str, batch: int, case: tuple[Any, ...] | None) -> Mark:
+    if case is None:
+        return None
     program, own, wanted, names, limits, precision = case
     known = ioi_tests(source, *wanted) if wanted else own
     if not names or not all(name in known for name in names):
@@ -106,7 +113,7 @@ def cf_code(
     input_mode: list[str] | None = None,
     generated_checker: list[str | None] | None = None,
     *,
-    sandbox: Mapping[str, Any],
+    sandbox: Mapping[str, Any] | str,
     test_batch_size: int = 1,
     scoring_mode: Scoring = "weighted_sum",
     patch_code: bool = False,
@@ -138,12 +145,16 @@ def cf_code(
     if scoring_mode not in ("pass_fail", "partial", "weighted_sum"):
         raise RewardError(f"cf_code: scoring_mode={scoring_mode!r}; choose pass_fail, partial or weighted_sum")
     runner = shared(sandbox)
-    cases = []
+    cases: list[Any] = []
     for row, text in enumerate(completions):
         chosen = language[row]
         source = last_block(text, chosen) if chosen in ("python", "cpp") else None
         source = patched(source, chosen) if source and chosen and patch_code else source
-        seconds = float(time_limit[row])
+        seconds, megabytes = positive(time_limit[row]), positive(memory_limit[row])
+        tests = official_tests[row] if isinstance(official_tests[row], list | tuple) else ()
+        if seconds is None or megabytes is None or not all(_is_test(item) for item in tests):
+            cases.append(None)  # a row that says nothing to judge by
+            continue
         cases.append(
             (
                 id[row],
@@ -151,16 +162,16 @@ def cf_code(
                 CodeforcesProgram(
                     str(chosen),
                     source,
-                    (generated_checker[row] if generated_checker else None) or None,
+                    str(checker) if (checker := generated_checker[row] if generated_checker else None) else None,
                     (input_mode[row] if input_mode else None) or "stdio",
                 )
                 if source and source.strip()
                 else None,
-                tuple(Test(str(item["input"]), str(item["output"])) for item in official_tests[row] or ()),
+                tuple(Test(str(item["input"]), str(item["output"])) for item in tests),
                 Limits(
                     seconds=seconds,
                     wall_seconds=2 * seconds + 5,
-                    memory=int(float(memory_limit[row]) * (1 << 20)),
+                    memory=int(megabytes * (1 << 20)),
                     file_size=OUTPUT,
                     output=OUTPUT,
                 ),
@@ -169,7 +180,9 @@ def cf_code(
     return spread(partial(_cf_score, runner, tests_folder, test_batch_size, scoring_mode), cases, PARALLEL)
 
 
-def _cf_score(runner: Sandbox, folder: str | None, batch: int, mode: Scoring, case: tuple[Any, ...]) -> Mark:
+def _cf_score(runner: Sandbox, folder: str | None, batch: int, mode: Scoring, case: tuple[Any, ...] | None) -> Mark:
+    if case is None:
+        return None
     name, language, program, official, limits = case
     listed = [*official, *generated_tests(name, folder)]
     if not listed or language not in ("python", "cpp"):
@@ -187,6 +200,20 @@ def _cf_score(runner: Sandbox, folder: str | None, batch: int, mode: Scoring, ca
     share = sum(item.passed for item in outcomes) / len(listed)
     right = float(share == 1.0)
     return {"pass_fail": right, "partial": share, "weighted_sum": right + BONUS * share}[mode]
+
+
+def positive(value: Any) -> float | None:
+    """A limit as a number above 0; None where it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number < math.inf else None
+
+
+def _is_test(item: Any) -> bool:
+    """Whether an entry of official_tests has input and output."""
+    return isinstance(item, Mapping) and item.get("input") is not None and item.get("output") is not None
 
 
 def _faulty(outcomes: Sequence[Outcome]) -> bool:

@@ -37,7 +37,7 @@ def load(name: str, **parameters: Any) -> Reward:
     return build(name, cfg[name])
 
 
-def part(name: str, settings: Any, sandbox: Mapping[str, Any] | None = None) -> Reward:
+def part(name: str, settings: Any, sandbox: Mapping[str, Any] | str | None = None) -> Reward:
     """A reward inside another one: by its name and a weight, or by its name and a mapping of its parameters.
 
     A mapping with a `_target_` describes a reward that r1lab does not ship. One that runs programs does so in

@@ -34,9 +34,10 @@ def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
 
 
 def _of_place(key: str) -> bool:
-    """Whether a key says where a run runs: by itself, or as a reward's copy of the sandbox."""
+    """Whether a key says where a run runs and what it puts up with: by itself, or as a reward's own."""
     parts = key.split(".")
-    return parts[0] in PLACE or key in FOLLOWS_PLACE or (parts[0] == "reward" and "sandbox" in parts[2:3])
+    of_reward = parts[0] == "reward" and parts[2:3] in (["sandbox"], ["max_failures"])
+    return parts[0] in PLACE or key in FOLLOWS_PLACE or of_reward
 
 
 def check_resume(old: DictConfig, new: DictConfig, folder: str, where: Callable[[str], str] = str) -> list[Finding]:

@@ -34,6 +34,7 @@ log = logging.getLogger("r1lab")
 FIRST_USER, USERS = 0x70000000, 64  # user ids that nobody else has: so many for each process that makes boxes
 GRACE = 10.0  # seconds that a box may be silent beyond a program's own limit
 SOCKET = 212992  # bytes that one may hold to be read, where the system does not tell
+WALLS = ("mnt", "pid", "net", "ipc", "uts")  # namespaces that a box must have for itself
 ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
 CAUSES = {"": "", "wall": "wall time", "seconds": "time", "memory": "memory", "processes": "processes"}
 numbers = count()
@@ -186,7 +187,14 @@ class Box:
         watched = self.group is None
         code = seccomp.program(watched) if seccomp.supported() else b""
         socket_size = int(cgroup.read(Path("/proc/sys/net/core/wmem_default")) or SOCKET)
-        return {"uid": self.user, "filter": code.hex(), "watch": watched, "socket": socket_size, "env": ENVIRONMENT}
+        return {
+            "uid": self.user,
+            "filter": code.hex(),
+            "watch": watched,
+            "socket": socket_size,
+            "env": ENVIRONMENT,
+            "outside": {name: Path(f"/proc/self/ns/{name}").stat().st_ino for name in WALLS},
+        }
 
     def _send(self, message: bytes, fds: list[int]) -> None:
         try:

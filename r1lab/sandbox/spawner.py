@@ -45,6 +45,7 @@ def main() -> None:
     sock = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(sock.fileno(), False)
     settings = json.loads(sock.recv(1 << 16))
+    RIGHTS.walled(settings["outside"])
     settings["filter"] = RIGHTS.seccomp(bytes.fromhex(settings["filter"]))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which pid 1 does not hear; Python's own handler it would
     os.environ.clear()

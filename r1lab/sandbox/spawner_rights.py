@@ -25,6 +25,20 @@ def call(function: Any, *args: Any) -> int:
     return result
 
 
+def walled(outside: dict[str, int]) -> None:
+    """Make sure that this process is in no namespace of the machine's own, whatever started it.
+
+    Args:
+        outside: name → number of the namespaces of who asked for the box.
+
+    Raises:
+        RuntimeError: it shares one.
+    """
+    shared = [name for name, number in outside.items() if os.stat(f"/proc/self/ns/{name}").st_ino == number]
+    if shared or os.getpid() != 1:
+        raise RuntimeError(f"the box shares namespaces with the machine: {' '.join(shared)}")
+
+
 def no_network() -> None:
     """Take the loopback down, and its address: sockets would outlast a program, and hold memory that nobody counts."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -71,6 +72,7 @@ def sentence(name: str, metrics: dict[str, float]) -> str:
     return f"{name.removeprefix('eval/')} {metrics[name]:.1%} (95 % interval {low:.1%} to {high:.1%})"
 
 
+log = logging.getLogger("r1lab")
 RIGHT = "the gold answer"  # right answers agree with each other, however they are spelt
 
 
@@ -90,7 +92,9 @@ def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:
     for k in sorted({1, *ks}):
         kept = [i for i, row in enumerate(right) if len(row) >= k]
         if not kept:
-            raise DataError(f"pass@{k} needs {k} scored samples, and reward {reward} skipped some of every problem")
+            log.warning("pass@%d needs %d scored samples, and reward %s skipped some of every problem", k, k, reward)
+            metrics[f"eval/pass@{k}_problems"] = 0
+            continue
         if len(kept) < len(right):
             metrics[f"eval/pass@{k}_problems"] = len(kept)
         passed = [pass_at_k(len(right[i]), sum(right[i].values()), k) for i in kept]

@@ -15,6 +15,7 @@ from r1lab.runs.folder import RunFolder
 from r1lab.trainers.dynamic_sampling import DynamicSampling
 from r1lab.trainers.fast import FastGRPO
 from r1lab.trainers.resumable import Resumable
+from r1lab.trainers.skips import NeutralSkips
 
 KEPT = 64  # completions written per round of generation: whole groups, from the first
 
@@ -30,7 +31,7 @@ class EpochSampler(RepeatSampler):
         return super().__iter__()
 
 
-class GRPO(Resumable, DynamicSampling, FastGRPO):
+class GRPO(Resumable, DynamicSampling, NeutralSkips, FastGRPO):
     """GRPO as TRL does it, with r1lab's folder.
 
     Args:

@@ -143,3 +143,22 @@ def test_tasks_with_a_manager_are_for_others(r1lab: CommandLine, write: Write) -
         plan = r1lab.plan("reward=[ioi_code]", f"sandbox={sandbox}", *rows, "objective=eval/ioi_code")
         found = [item for item in plan.findings if "Batch tasks alone" in item.what]
         assert [(item.severity, item.where) for item in found] == [("warning", f"override sandbox={sandbox}")]
+
+
+@pytest.mark.parametrize(
+    ("word", "what"),
+    [
+        ("sandbox.tree=foo", "sandbox.tree=foo is not known"),
+        ("sandbox.workers=-1", "sandbox.workers=-1 is not a whole number above 0"),
+        ("sandbox.python=/nowhere/python", "sandbox.python=/nowhere/python is no program that can be run"),
+        ("sandbox.visible=[/nowhere]", "sandbox.visible: /nowhere is not there"),
+        ("sandbox.visible=[/tmp]", "sandbox.visible: /tmp lies in /tmp, which is each program's own"),
+        ("sandbox.limits.memory=1", "sandbox.limits.memory=1 bytes: no interpreter starts with so little"),
+        ("reward.code.num_parallel=0", "reward.code.num_parallel"),
+        ("reward.code.sandbox=piston", "reward.code.sandbox=piston: the sandbox is chosen for the whole run"),
+    ],
+)
+def test_what_cannot_work_here_is_said_before(r1lab, word, what):
+    words = ["reward=[code]", "dataset=hub", "dataset.repo=some/where", "dataset.columns=[problem,verification_info]"]
+    row = r1lab.one(*words, "dataset.answer=null", word)
+    assert what in row["what"]

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from r1lab.errors import ConfigError
 from r1lab.rewards import Failure, load
 from r1lab.rewards.code import code, last_block
 from r1lab.sandbox import shared
@@ -73,10 +74,40 @@ def test_language_of_the_row():
 
 
 @pytest.mark.parametrize(
-    "row", [None, "", "no json", "[1]", {}, {"language": "python"}, info([]), info([{"input": "1", "type": "call"}])]
+    "row",
+    [
+        None,
+        info([{"in": "1", "out": "2"}]),
+        info([{"input": "1"}]),
+        "",
+        "no json",
+        "[1]",
+        {},
+        {"language": "python"},
+        info([]),
+        info([{"input": "1", "type": "call"}]),
+    ],
 )
 def test_rows_without_a_test_are_skipped(row):
     assert code([fenced("print(1)")], [row], sandbox=LOCAL) == [None]
+
+
+def test_a_language_that_is_not_to_be_had_costs_its_row_alone():
+    texts = [fenced("x", "cobol"), "no block", fenced("print(2 * int(input()))")]
+    marks = code(texts, [info(language="cobol"), info(language="cobol"), info()], sandbox=LOCAL)
+    assert marks == [Failure("no sandbox runs 'cobol'")] * 2 + [1.0]
+
+
+def test_values_that_are_false_are_values():
+    zero = [{"input": 0, "output": 0, "type": "stdin_stdout"}]
+    assert code([fenced("print(2 * int(input()))"), fenced("pass")], [info(zero)] * 2, sandbox=LOCAL) == [1.0, 0.0]
+
+
+def test_sandboxes_by_name():
+    assert shared("local") is shared({"name": "local"})
+    assert shared({"name": "local", "workers": 3}).workers == 3
+    with pytest.raises(ConfigError, match="there is no sandbox 'piton'"):
+        shared("piton")
 
 
 def test_columns_as_json():
@@ -105,7 +136,11 @@ def test_by_hand_through_load():
     [
         ("```python\na\n```", "python", "a\n"),
         ("```python\na\n``` then ```python\nb\n```", "python", "b\n"),
-        ("```py\na\n```", "python", None),
+        ("```py\na\n```", "python", "a\n"),
+        ("```Python\na\n```", "python3", "a\n"),
+        ("```cpp\na\n```", "C++", "a\n"),
+        ("```c\na\n```", "c++", None),
+        ("```cobol\na\n```", "cobol", "a\n"),
         ("```python\na", "python", None),
         ("```python \r\na\n```", "python", "a\n"),
         ("```c++\na\n```", "c++", "a\n"),

@@ -181,6 +181,30 @@ def test_cf_rows_that_cannot_be_judged():
         cf(["x"], scoring_mode="best")
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"time_limit": [None]},
+        {"time_limit": [float("nan")]},
+        {"time_limit": ["1 second"]},
+        {"time_limit": [-1]},
+        {"memory_limit": [None]},
+        {"memory_limit": [0]},
+        {"official_tests": [[{}]]},
+        {"official_tests": [5]},
+    ],
+)
+def test_cf_rows_with_nothing_to_judge_by(bad):
+    columns = {
+        "id": ["1/A"],
+        "language": ["python"],
+        "official_tests": [PAIRS],
+        "time_limit": [1.0],
+        "memory_limit": [64],
+    }
+    assert cf_code([py("print(1)")], **{**columns, **bad}, sandbox=LOCAL) == [None]
+
+
 @needs_bwrap
 def test_generated_tests_count_like_official_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     rows = [{"problem_id": "1/A", "input": "9\n", "output": "1 8\n"}, {"problem_id": "1/B", "input": "", "output": ""}]

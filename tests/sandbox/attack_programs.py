@@ -173,7 +173,7 @@ print("GOT memory")
         "memory-page-tables",
         """
 size = 64 << 30
-for _ in range(8):
+for _ in range(2):
     at = libc.mmap(None, size, 3, 0x4022, -1, 0)
     for page in range(at, at + size, 2 << 20):
         ctypes.c_char.from_address(page).value = b"1"
@@ -182,7 +182,6 @@ print("GOT page tables")
 """,
         M,
         C,
-        T,
     ),
     python(
         "memory-sockets",
@@ -204,7 +203,7 @@ for _ in range(120):
         except BlockingIOError:
             pass
 time.sleep(1)
-if sent > 32 << 20:
+if sent > 12 << 20:
     print("GOT", sent >> 20, "MB in one of 16")
 """,
         M,
@@ -334,6 +333,13 @@ other = socket.socket()
 try:
     other.bind(("0.0.0.0", 5077))
     other.listen()
+    one = socket.socket()
+    one.settimeout(0.1)
+    one.connect(("127.0.0.1", 5077))
+    taken, _ = other.accept()
+    taken.close()  # who closes first leaves the port taken for a minute
+    one.recv(1)
+    one.close()
 except OSError:
     pass
 if os.fork():
@@ -624,7 +630,7 @@ COMPILED = (
         "c++",
     ),
     Attack("huge-program", "int a[1 << 28] = {1};\nint main() { return 0; }\n", (R,), "c++"),
-    Attack("large-program", "int a[45 << 20] = {1};\nint main() { return a[1]; }\n", (M, P), "c++"),
+    Attack("large-program", "int a[45 << 20] = {1};\nint main() { return a[1]; }\n", (M, P, R), "c++"),
     Attack("assembler-file", 'asm(".incbin \\"/etc/shadow\\"");\nint main() { return 0; }\n', (R,), "c++"),
     Attack(
         "assembler-secrets",

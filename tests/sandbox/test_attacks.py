@@ -105,6 +105,7 @@ SCAN = (
     HEAD
     + r"""
 import gc, re
+seen = ""
 wanted = re.compile(rb"r1lab-canary-[0-9a-f]{32}")
 def look(where, content):
     if wanted.search(content): print("GOT", where)
@@ -115,7 +116,7 @@ with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb") as memory:
             low, high = (int(part, 16) for part in span.split("-"))
             memory.seek(low)
             look("memory", memory.read(high - low))
-            if "[heap]" in line: print("saw the heap")
+            seen += line
 for folder, folders, names in os.walk("/"):
     if folder == "/": folders[:] = set(folders) - {"usr"}
     if re.match(r"/proc/\d+/task|/proc/sys|/proc/\d+/(root|cwd)", folder): folders.clear()
@@ -131,7 +132,7 @@ look("stdin", sys.stdin.buffer.read())
 for thing in gc.get_objects():
     if isinstance(thing, (dict, list, tuple)): look("objects", repr(thing)[:100000].encode(errors="replace"))
 look("libc", bytes((ctypes.c_char * (8 << 20)).from_address(libc.mmap(None, 8 << 20, 3, 0x22, -1, 0))))
-print("done")
+print("done", all(part in seen for part in ("[heap]", "[stack]", "libc.so")))
 """
 )
 SECRETS = {
@@ -141,24 +142,26 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize("tree", ["auto", "watcher"])
-def test_nothing_of_earlier_submissions_or_of_the_answers_can_be_found(tree: str) -> None:
-    sandbox = LocalSandbox(workers=1, tree=tree)
+@pytest.fixture(params=["auto", "watcher"])
+def single(request: pytest.FixtureRequest) -> Iterator[LocalSandbox]:
+    made = LocalSandbox(workers=1, tree=request.param)
+    yield made
+    made.close()
+
+
+def test_nothing_of_earlier_submissions_or_of_the_answers_can_be_found(single: LocalSandbox) -> None:
     for language, source in SECRETS.items():
         program = Program(language, source, {f"{SECRET}.txt": SECRET}, (SECRET,))
-        sandbox.run(program, [Test(SECRET, SECRET)])
-    box = sandbox.idle[0]
-    (outcome,) = sandbox.run(Program("python", SCAN), [Test("{}\n", f"{SECRET} is the answer")], Limits(20, 40))
+        single.run(program, [Test(SECRET, SECRET)])
+    box = single.idle[0]
+    (outcome,) = single.run(Program("python", SCAN), [Test("{}\n", f"{SECRET} is the answer")], Limits(20, 40))
     assert outcome.verdict is Verdict.WRONG
-    assert outcome.output == "saw the heap\ndone\n", outcome
-    assert sandbox.idle == [box]
-    sandbox.close()
+    assert outcome.output == "done True\n", outcome
+    assert single.idle == [box]
 
 
-def test_the_scan_finds_what_is_there() -> None:
-    sandbox = LocalSandbox(workers=1)
-    (outcome,) = sandbox.run(Program("python", SCAN, {"near.txt": SECRET}), [Test("{}\n")], Limits(20, 40))
-    sandbox.close()
+def test_the_scan_finds_what_is_there(single: LocalSandbox) -> None:
+    (outcome,) = single.run(Program("python", SCAN, {"near.txt": SECRET}), [Test("{}\n")], Limits(20, 40))
     assert "GOT /tmp/box/near.txt" in outcome.output
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -237,6 +238,23 @@ def test_a_bubblewrap_that_is_refused_is_quoted_with_the_remedy(
     assert "sandbox=piston" in str(caught.value)
     assert descriptors_open() == descriptors
     assert groups() == []
+
+
+@pytest.mark.parametrize("wall", ["ipc", "net"])
+def test_a_box_without_one_of_its_walls_does_not_serve(wall: str) -> None:
+    code = f"""
+    from pathlib import Path
+    from r1lab.sandbox import container
+    from r1lab.sandbox.box import Box
+    whole = container.command
+    container.command = lambda *args: [word for word in whole(*args) if word != "--unshare-{wall}"]
+    Box(Path("{PYTHON}"))
+    """
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("needs root and unshare, to try it where nothing can be hurt")
+    apart = ["unshare", "--net", "--ipc", "--uts", sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(apart, capture_output=True, text=True, timeout=30)
+    assert f"the box shares namespaces with the machine: {wall}" in done.stderr
 
 
 def test_a_python_that_is_not_there_is_named() -> None:

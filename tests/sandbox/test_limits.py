@@ -49,6 +49,17 @@ def test_processor_time_of_all_processes_together(sandbox: LocalSandbox) -> None
     assert over.seconds >= 0.5
 
 
+def test_processor_time_of_children_that_nobody_waits_for(sandbox: LocalSandbox) -> None:
+    source = (
+        "import os, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "for _ in range(8):\n    if os.fork() == 0: exec(burn) or os._exit(0)\n"
+        "    try: os.wait()\n    except ChildProcessError: pass\n"
+    )
+    over = run(sandbox, f"burn = {BURN.format(0.15)!r}\n" + source, replace(LIMITS, seconds=0.5, wall_seconds=20.0))
+    assert (over.verdict, over.detail) == (Verdict.TIMEOUT, "limit on time")
+    assert 0.5 <= over.seconds < 0.9
+
+
 def test_wall_time(sandbox: LocalSandbox) -> None:
     assert run(sandbox, "import time\ntime.sleep(0.3)", replace(LIMITS, wall_seconds=2.0)).passed
     over = run(sandbox, "import time\ntime.sleep(9)", replace(LIMITS, wall_seconds=0.3))
@@ -88,6 +99,17 @@ def test_memory_of_all_processes_together(sandbox: LocalSandbox) -> None:
     )
     assert run(sandbox, source.format(2, 2)).passed
     over = run(sandbox, source.format(8, 8) + "\nassert 0")
+    assert over.verdict is Verdict.MEMORY, over
+
+
+def test_memory_that_waits_in_sockets(sandbox: LocalSandbox) -> None:
+    source = (
+        "import os, socket, time\nheld = []\nfor _ in range(3): os.fork()\nfor _ in range(120):\n"
+        "    held += (pair := socket.socketpair())\n    for end in pair:\n        end.setblocking(False)\n"
+        "        try:\n            while True: end.send(bytes(1 << 14))\n        except BlockingIOError: pass\n"
+        "time.sleep(0.5)"
+    )
+    over = run(sandbox, source, replace(LIMITS, seconds=20.0, wall_seconds=30.0))
     assert over.verdict is Verdict.MEMORY, over
 
 

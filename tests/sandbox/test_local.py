@@ -214,6 +214,11 @@ def test_starts_in_an_empty_world(sandbox: LocalSandbox) -> None:
     assert outcome.output == f"/tmp/box ['main.py'] [] {names} /tmp ['main.py'] ['1', '2']\n"
 
 
+def test_chance_differs_from_program_to_program(sandbox: LocalSandbox) -> None:
+    program = Program("python", "import random\nprint(random.random())")
+    assert len({item.output for item in sandbox.run(program, [Test()] * 5)}) == 5
+
+
 def test_knows_itself(sandbox: LocalSandbox) -> None:
     source = (
         "import os, pwd, socket\nprint(pwd.getpwuid(os.getuid()).pw_name, os.environ['USER'], socket.gethostname())"
