@@ -37,7 +37,10 @@ MAY_IMPORT = {
     "__init__": {"notebook"},
     "__main__": {"main"},
     # after the process boundary; the worker finds its task by the name in run.yaml
-    "launch.worker": {"launch", "runs", "report", *FLOOR},
+    "launch.worker": {"launch", "launch.beside", "runs", "report", *FLOOR},
+    "launch.beside": {"hub", "runs", *FLOOR},
+    "hub": {"config", "runs", *FLOOR},
+    "trackers": {"config", "runs", *FLOOR},
     "report": FLOOR,
     "engines": FLOOR,
     "data": {"config", *FLOOR},
@@ -45,7 +48,19 @@ MAY_IMPORT = {
     "evaluation": {"data", "engines", "rewards", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
     "models": {"data", "trainers", *FLOOR},  # the tiny model is trained on first use
-    "tasks": {"data", "engines", "evaluation", "models", "report", "rewards", "runs", "trainers", *FLOOR},
+    "tasks": {
+        "config",
+        "data",
+        "engines",
+        "evaluation",
+        "hub",
+        "models",
+        "report",
+        "rewards",
+        "runs",
+        "trainers",
+        *FLOOR,
+    },
 }
 
 

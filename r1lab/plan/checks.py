@@ -18,17 +18,25 @@ from r1lab.plan.data import check_data
 from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.folder import check_folder, room_needed, size, training_bytes
 from r1lab.plan.hardware import cores, gpus
+from r1lab.plan.hub import check_hub, told
 from r1lab.plan.model import check_model, parameters_of
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
 from r1lab.plan.rewards import check_inner
+from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
 from r1lab.wording import nearest, plural
 
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "output_dir": "outputs=FOLDER says where runs go",
     "seed": "seed=NUMBER is the run's",
-    "report_to": "the run's folder holds the metrics",
+    "report_to": "tracker=[wandb,mlflow] sends the metrics there",
+    "push_to_hub": "hub=push pushes the model",
+    "hub_model_id": "hub=push hub.repo=NAME says so",
+    "hub_private_repo": "hub=push hub.private=true says so",
+    "hub_revision": "hub=push hub.revision=NAME says so",
+    "hub_strategy": "hub=push hub.checkpoints=true pushes checkpoints",
+    "hub_token": "HF_TOKEN in the environment or .env says so",
     "resume_from_checkpoint": "resume=FOLDER goes on with a run",
     "use_cpu": "accelerator=cpu says so",
     "reward_weights": "reward.NAME.weight=NUMBER says so",
@@ -83,6 +91,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return place_of(key, words, files)
 
     cfg, findings = drop_unchosen(cfg, where, files)
+    cfg, left = drop_unchosen_trackers(cfg, where)
+    findings += left
     if faults := check_fields(cfg, where):
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
@@ -92,6 +102,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
     findings += check_data(resolved, where)
+    findings += check_hub(resolved, where)
+    findings += check_trackers(resolved, where)
     if resolved.get("trainer"):
         findings += check_batch(resolved, where)
     lacking = check_folder(resolved, run_dir, where)
@@ -205,6 +217,8 @@ def _facts(cfg: DictConfig, run_dir: Path) -> dict[str, dict[str, Any]]:
             "dataset": cfg.dataset.name,
             "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
             or "none",
+            "trackers": ", ".join(cfg.get("tracker") or {}) or "none",
+            "hub": told(cfg) or "nothing is pushed",
             "folder": str(run_dir),
             "disk": f"up to {size(room_needed(cfg))}",
         },

@@ -19,6 +19,7 @@ from r1lab.data.splits import Splits
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import UserError
 from r1lab.evaluation.sampling import Diagnose
+from r1lab.hub.checkpoints import Checkpoints
 from r1lab.models.loading import facts
 from r1lab.rewards.base import Reward
 from r1lab.runs import manifest
@@ -95,6 +96,8 @@ def train(
     evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg))
     trainer.add_callback(stream)
     trainer.add_callback(evaluator)
+    if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:
+        trainer.add_callback(Checkpoints(cfg.hub, folder))
     progress = Progress(cfg.task.name)
     progress.attach(trainer)
     trainer.stateful = [item.function for item in rewards if hasattr(item.function, "state_dict")]
