@@ -57,14 +57,13 @@ def no_token() -> Finding:
     return Finding("hub=push needs a Hugging Face token", "hub", fix="export HF_TOKEN=…, or in .env, or hf auth login")
 
 
-def again(work: Callable[[], T], retries: int, what: str, wait: Callable[[float], None] = time.sleep) -> T:
+def again(work: Callable[[], T], retries: int, what: str) -> T:
     """Do some work with the Hub, and again with growing pauses while the fault is one that passes.
 
     Args:
         work: may be done several times.
         retries: attempts after the first one.
         what: is being done, for the messages.
-        wait: waits some seconds.
 
     Raises:
         HubError: the last attempt failed as well, or the Hub refuses in a way that no waiting changes.
@@ -83,7 +82,7 @@ def again(work: Callable[[], T], retries: int, what: str, wait: Callable[[float]
                 raise HubError(f"{what}: {said}; tried {attempt + 1} times") from error
             asked = retry_after(error)
             log.warning("%s: %s; again in %.0f s", what, said, asked or pause)
-            wait(min(asked or pause, LONGEST))
+            time.sleep(min(asked or pause, LONGEST))
             pause = min(2 * pause, LONGEST)
     raise AssertionError("unreachable")
 
