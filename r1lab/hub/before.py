@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 
 from omegaconf import DictConfig
 
 from r1lab.errors import ConfigError, Finding, HubError
 from r1lab.hub.client import again, connect, status_of
 from r1lab.hub.pending import ledger, repo_of
-from r1lab.hub.push import MAIN, branches, check_free, full_name, names_in, prepare
+from r1lab.hub.push import branches, check_free, full_name, names_in, prepare
 from r1lab.runs.folder import RunFolder
 
 log = logging.getLogger("r1lab")
@@ -29,6 +30,12 @@ def check_hub(cfg: DictConfig, folder: RunFolder) -> None:
     settings = cfg.hub
     try:
         api = connect(answer=ANSWER)
+        user = again(partial(api.whoami, cache=True), 1, "asking the Hub who the token belongs to")
+        if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
+            what = f"the token of {user['name']} may only read"
+            raise ConfigError(
+                [Finding(what, "HF_TOKEN", fix="a token that may write: https://huggingface.co/settings/tokens")]
+            )
         repo = full_name(api, repo_of(cfg, settings), retries=1)
         content = ledger(folder).read()
 
@@ -56,4 +63,4 @@ def check_hub(cfg: DictConfig, folder: RunFolder) -> None:
         log.warning("%s", said)
         print(f"r1lab: {said}", file=sys.stderr)
         return
-    log.info("will push to %s@%s", repo, settings.revision if settings.revision != MAIN else MAIN)
+    log.info("will push to %s@%s", repo, settings.revision)
