@@ -11,6 +11,7 @@ import logging
 import os
 import select
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -127,12 +128,22 @@ class Follower:
         self.work(last=True)
         if not self.started:
             return
-        page = self.folder.path / "report.html"
         finished = status == "finished"
         metrics = without_secrets(self.folder.read_json("metrics.json")) if finished else {}
-        shown = page if finished and page.is_file() else None
-        if self.attempt("cannot be told how the run ended", lambda: self.sink.finish(metrics, status, shown)):
-            self.keep(status=status)
+        with tempfile.TemporaryDirectory() as scratch:
+            page = page_of(self.folder, Path(scratch)) if finished else None
+            if self.attempt("cannot be told how the run ended", lambda: self.sink.finish(metrics, status, page)):
+                self.keep(status=status)
+
+
+def page_of(folder: RunFolder, scratch: Path) -> Path | None:
+    """The run's report as it may be sent, in another folder; None where there is none."""
+    page = folder.path / "report.html"
+    if not page.is_file():
+        return None
+    copy = scratch / page.name
+    copy.write_text(without_secrets(page.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+    return copy
 
 
 def run_of(folder: RunFolder, cfg: DictConfig, run_id: str | None) -> Run:

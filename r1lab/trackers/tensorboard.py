@@ -11,8 +11,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
-from tensorboard.plugins.hparams import api_pb2
-from tensorboard.plugins.hparams.summary import session_end_pb, session_start_pb
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb  # `.api` wants TensorFlow
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from r1lab.trackers.base import Run, numbers
@@ -33,7 +34,7 @@ class Tensorboard:
                 key: value if isinstance(value, bool | int | float | str) else str(value)
                 for key, value in run.config.items()
             }
-            self._add(session_start_pb(plain))
+            self._add(hparams_pb(plain, trial_id=run.name))
             self._text("config", run.config)
             self._text("manifest", run.manifest)
         return FOLDER
@@ -50,7 +51,10 @@ class Tensorboard:
         values = [Summary.Value(tag=f"final/{name}", simple_value=value) for name, value in numbers(metrics).items()]
         self._add(Summary(value=values), self.step)
         ended = api_pb2.STATUS_SUCCESS if status == "finished" else api_pb2.STATUS_FAILURE
-        self._add(session_end_pb(ended))
+        info = SessionEndInfo(status=ended, end_time_secs=time.time())
+        kind = metadata.create_summary_metadata(HParamsPluginData(session_end_info=info))
+        tag = metadata.SESSION_END_INFO_TAG
+        self._add(Summary(value=[Summary.Value(tag=tag, metadata=kind, tensor=metadata.NULL_TENSOR)]))
         self.writer.close()
 
     def _add(self, summary: Summary, step: int = 0) -> None:

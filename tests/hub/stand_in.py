@@ -1,7 +1,7 @@
 """A stand-in of the Hub: its HTTP API as huggingface_hub speaks it, over repositories in memory, with faults on order.
 
-What is stored is checked as the Hub does it: a large object by its SHA-256, a commit by the objects it names, a reader's
-token by what it may do.
+What is stored is checked as the Hub does it: a large object by its SHA-256, a commit by the objects it names, a
+reader's token by what it may do.
 """
 
 from __future__ import annotations

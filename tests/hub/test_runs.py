@@ -14,6 +14,7 @@ import pytest
 import yaml
 from safetensors.torch import load
 
+from tests.conftest import SMALL
 from tests.hub.stand_in import READER, WRITER, StandIn
 
 STEPS = (
@@ -54,7 +55,7 @@ def write(folder, step):
 
 
 @pytest.fixture
-def run(hub: StandIn, small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `python -m r1lab` with a small model in a folder of its own; its run's folder is `run`."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.chdir(tmp_path)
@@ -64,7 +65,7 @@ def run(hub: StandIn, small: tuple[str, ...], tmp_path: Path, monkeypatch: pytes
         return subprocess.run(full, capture_output=True, text=True, timeout=120, check=False)
 
     def train(*words: str) -> subprocess.CompletedProcess[str]:
-        return command(*small, *STEPS, "hydra.run.dir=run", *words)
+        return command(*SMALL, *STEPS, "hydra.run.dir=run", *words)
 
     def fake(*words: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "mytasks.py").write_text(TASK)
@@ -78,7 +79,7 @@ def state() -> dict[str, object]:
     return dict(json.loads(Path("run/manifest.json").read_text()))
 
 
-def test_the_model_and_every_checkpoint(run: Run, hub: StandIn) -> None:
+def test_the_model_and_every_checkpoint(run: Run, hub: StandIn, small: tuple[str, ...]) -> None:
     result = run.train("hub.checkpoints=true")  # type: ignore[attr-defined]
     assert result.returncode == 0, result.stderr
     assert f"pushed to {hub.url}/ada/tiny-sft\n" in result.stderr
@@ -202,11 +203,11 @@ def test_a_run_that_was_not_meant_to_be_pushed(run: Run, hub: StandIn) -> None:
     assert run("task=push", "task.run=nowhere").returncode == 2
 
 
-def test_a_pusher_does_not_outlive_a_run_that_is_killed(run: Run, hub: StandIn, small: tuple[str, ...]) -> None:
+def test_a_pusher_does_not_outlive_a_run_that_is_killed(run: Run, hub: StandIn) -> None:
     hub.fail("POST", "/preupload/", "hang", times=100)
     Path("mytasks.py").write_text(TASK.replace("    write(folder.model, last)", "    import time; time.sleep(60)"))
     own = ["plugins=[mytasks]", "task._target_=mytasks.run"]
-    words = [*small, *STEPS, *own, "hub.checkpoints=true", "hydra.run.dir=run"]
+    words = [*SMALL, *STEPS, *own, "hub.checkpoints=true", "hydra.run.dir=run"]
     process = subprocess.Popen([sys.executable, "-m", "r1lab", *words], stdout=-3, stderr=-3)
     limit = time.monotonic() + 60
     while not hub.asked("POST", "/preupload/") and time.monotonic() < limit:
