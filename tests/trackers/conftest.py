@@ -52,7 +52,7 @@ FOLDER = Path("outputs/sums/one")
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the task in a folder of its own. What the environment holds under a telling name stands in the config too."""
+    """Runs the task in a folder of its own. What the environment holds under a telling name is in the config too."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.setenv("SOME_API_KEY", SECRET)
     for name in [name for name in os.environ if name.startswith(("WANDB_", "MLFLOW_", "TRACKIO_"))]:

@@ -210,7 +210,7 @@ def wandb_records(file: Path) -> tuple[list[tuple[int, dict[str, Any]]], dict[st
 
 
 def leveldb_records(data: bytes) -> Iterator[bytes]:
-    """The records of a W&B file: 7 bytes of its own, then LevelDB's log format (checksum, length, part; 32 KiB blocks)."""
+    """The records of a W&B file: 7 bytes, then LevelDB's log format (checksum, length, part; 32 KiB blocks)."""
     assert data[:4] == b":W&B"
     place, held = 7, b""
     while place < len(data):
