@@ -64,7 +64,7 @@ drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls,
 
 relock:  ## renew constraints.txt from what pip resolves today
 	rm -rf build/relock && $(PYTHON) -m venv build/relock
-	build/relock/bin/python -m pip install --quiet '.[dev,wandb,mlflow]'
+	build/relock/bin/python -m pip install --quiet '.[dev,wandb,mlflow,tensorboard,trackio]'
 	build/relock/bin/python -m pip freeze --exclude r1lab > constraints.txt
 
 clean:  ## remove what the tools leave behind; runs stay in outputs/

@@ -8,6 +8,7 @@
     ├── RunError             the run started and failed; exit code 1
     │   ├── RewardError      a reward broke its contract, or its machinery failed
     │   ├── SandboxError     no program can be run safely here
+    │   ├── HubError         something is not on the Hub yet
     │   └── StorageError     the disk is full or the run's folder cannot be written
     └── ReportError          a folder that is not a run or a sweep
 
@@ -82,6 +83,10 @@ class RewardError(RunError):
 
 class SandboxError(RunError):
     """A sandbox that cannot be started or has gone."""
+
+
+class HubError(RunError):
+    """Something could not be pushed to the Hub; it is kept, and can be pushed later."""
 
 
 class StorageError(RunError):

@@ -202,6 +202,24 @@ class Eval:
 
 
 @dataclass
+class Hub:
+    """Where the final model goes: `none`, or `push` to the Hugging Face Hub.
+
+    `repo` is "name" or "user/name"; null means the model's and the task's name. `checkpoints` pushes each one to a
+    branch of its own, `<revision>-step-000000050`. `wait` is the seconds that a finished run waits for its pushes.
+    """
+
+    name: str = "none"
+    repo: str | None = None
+    private: bool = True
+    revision: str = "main"
+    overwrite: bool = False
+    checkpoints: bool = False
+    retries: int = 5
+    wait: float = 3600.0
+
+
+@dataclass
 class Run:
     """One run. Everything a researcher types on the command line is a field here or below."""
 
@@ -221,6 +239,8 @@ class Run:
     trainer: dict[str, Any] | None = None
     sandbox: dict[str, Any] = field(default_factory=dict)
     adapter: Adapter = field(default_factory=Adapter)
+    hub: Hub = field(default_factory=Hub)
+    tracker: dict[str, Any] = field(default_factory=dict)
     engine: Engine = field(default_factory=Engine)
     accelerator: Accelerator = field(default_factory=Accelerator)
     eval: Eval = field(default_factory=Eval)

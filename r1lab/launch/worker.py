@@ -17,6 +17,7 @@ from typing import Any
 
 from r1lab.errors import ConfigError, R1labError, ResumeError, StorageError
 from r1lab.launch import COMMAND, PARENT, UNRECORDED
+from r1lab.launch.beside import beside
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, storage_cause
 
@@ -35,10 +36,11 @@ def work(run_yaml: Path) -> dict[str, Any]:
     cfg = folder.read_config()
     manifest.start(folder, cfg, os.environ.get(COMMAND))
     module, _, name = str(cfg.task._target_).rpartition(".")
-    metrics: dict[str, Any] = getattr(import_module(module), name)(cfg, folder)
-    folder.write_json("metrics.json", metrics)
-    manifest.end(folder, "finished", 0)
-    write_page(folder)
+    with beside(cfg, folder):
+        metrics: dict[str, Any] = getattr(import_module(module), name)(cfg, folder)
+        folder.write_json("metrics.json", metrics)
+        manifest.end(folder, "finished", 0)
+        write_page(folder)
     return metrics
 
 

@@ -23,6 +23,7 @@ from r1lab.plan.fitting import check_memory
 from r1lab.plan.folder import check_folder
 from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hardware import gpus
+from r1lab.plan.hub import check_hub
 from r1lab.plan.model import check_model
 from r1lab.plan.packages import check_packages
 from r1lab.plan.places import Files, line_of
@@ -30,6 +31,7 @@ from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
 from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
+from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
 from r1lab.plan.trl_values import check_trl_values
 from r1lab.wording import nearest
 
@@ -38,7 +40,13 @@ __all__ = ["Plan", "plan", "require", "steps_of"]
 OWNED = {  # fields of TRL's config that follow from r1lab's own words
     "output_dir": "outputs=FOLDER says where runs go",
     "seed": "seed=NUMBER is the run's",
-    "report_to": "the run's folder holds the metrics",
+    "report_to": "tracker=[wandb,mlflow] sends the metrics there",
+    "push_to_hub": "hub=push pushes the model",
+    "hub_model_id": "hub=push hub.repo=NAME says so",
+    "hub_private_repo": "hub=push hub.private=true says so",
+    "hub_revision": "hub=push hub.revision=NAME says so",
+    "hub_strategy": "hub=push hub.checkpoints=true pushes checkpoints",
+    "hub_token": "HF_TOKEN in the environment or .env says so",
     "resume_from_checkpoint": "resume=FOLDER goes on with a run",
     "use_cpu": "accelerator=cpu says so",
     "reward_weights": "reward.NAME.weight=NUMBER says so",
@@ -93,6 +101,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return place_of(key, words, files)
 
     cfg, findings = drop_unchosen(cfg, where, files)
+    cfg, left = drop_unchosen_trackers(cfg, where)
+    findings += left
     if faults := check_fields(cfg, where):
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
@@ -108,6 +118,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_accelerator(resolved, where)
     findings += check_packages(resolved, where)
     findings += check_trl_values(resolved, where)
+    findings += check_hub(resolved, where)
+    findings += check_trackers(resolved, where)
     if resolved.get("trainer"):
         findings += (faults := check_batch(resolved, where))
         if not faults and not any(finding.severity == "error" for finding in findings):

@@ -14,6 +14,7 @@ from r1lab.plan.duration import FILLED, MFU, Duration, gpus_for_generation, step
 from r1lab.plan.extras import attention_facts
 from r1lab.plan.folder import room_needed, size, training_bytes
 from r1lab.plan.hardware import cores, gpus
+from r1lab.plan.hub import told
 from r1lab.plan.memory import GIB, memory_of
 from r1lab.plan.model import parameters_of
 from r1lab.plan.setup import prompt_tokens, setup_of
@@ -38,6 +39,8 @@ def facts_of(cfg: DictConfig, run_dir: Path) -> Facts:
             "held out": described(held_out(cfg)),
             "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
             or "none",
+            "trackers": ", ".join(cfg.get("tracker") or {}) or "none",
+            "hub": told(cfg) or "nothing is pushed",
             "folder": str(run_dir),
             "disk": f"up to {size(room_needed(cfg))}",
         },

@@ -36,6 +36,7 @@ TYPED = {
     "engine": "Engine",
     "accelerator": "Accelerator",
     "eval": "Eval",
+    "hub": "Hub",
 }
 ALLOWED_ROOTS = ("r1lab", "trl", "transformers", "peft")
 RENAMED = {  # words of older TRL and transformers versions, and what they are called now
@@ -50,6 +51,7 @@ RENAMED = {  # words of older TRL and transformers versions, and what they are c
     "max_new_tokens": "max_completion_length",
 }
 PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false": "true", "a list": "[A,B]"}
+LISTS = ("reward", "tracker")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
 TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
 ENUMS = {
@@ -93,8 +95,22 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
         for name in map(str, rewards):
             if declared_by(cfg, f"reward.{name}") is not None:
                 schema[f"reward.{name}"] = known_of_reward(target_of(cfg, f"reward.{name}"))
+    schema |= schema_of_trackers(cfg)
     if (fields := declared_by(cfg, "trainer")) and not check_trainer(cfg, str):
         schema["trainer"] = {**fields, "_target_": Parameter("_target_", "str", True)}
+    return schema
+
+
+def schema_of_trackers(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
+    """The known keys of `tracker` and of each that is chosen: its own parameters and `wait`."""
+    trackers = cfg.get("tracker")
+    if not isinstance(trackers, DictConfig):
+        return {}
+    schema = {"tracker": {str(name): Parameter(str(name), "dict", True) for name in trackers}}
+    for name in map(str, trackers):
+        if (own := declared_by(cfg, f"tracker.{name}")) is not None:
+            common = {"_target_": Parameter("_target_", "str", True), "wait": Parameter("wait", "float", False)}
+            schema[f"tracker.{name}"] = {**own, **common}
     return schema
 
 
@@ -263,8 +279,9 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
     if name not in known:
         full = f"{container}.{name}".lstrip(".")
         finding = unknown(full, name, known, place, cfg)
-        if container == "reward":
-            finding = replace(finding, what=f"{key}: reward {name!r} is not chosen", fix="add it to reward=[…]")
+        if container in LISTS:
+            what, fix = f"{key}: {container} {name!r} is not chosen", f"add it to {container}=[…]"
+            finding = replace(finding, what=what, fix=fix)
         return [finding]
     deeper = parts[len(container.split(".")) + 1 if container else 1 :]
     if deeper:

@@ -23,7 +23,7 @@ from r1lab.config.compose import compose_choices
 from r1lab.config.groups import composed_files, groups, is_group, options_of
 from r1lab.config.source import parameters
 from r1lab.errors import Finding
-from r1lab.plan.fields import check_fields, field_findings
+from r1lab.plan.fields import LISTS, check_fields, field_findings
 from r1lab.plan.places import where
 from r1lab.wording import display, nearest, some
 
@@ -111,7 +111,7 @@ def group_findings(override: Override) -> list[Finding]:
         if group in ("model", "dataset"):
             flag = "dataset=local dataset.path=FILE" if group == "dataset" else "model=hub model.repo=ORG/NAME"
             fix += f"; or {flag}"
-        if isinstance(value, list) and group != "reward" and not group.startswith("hydra/"):
+        if isinstance(value, list) and group not in LISTS and not group.startswith("hydra/"):
             findings.append(Finding(f"{group} takes one option, not a list", place, fix=fix))
             continue
         missing = [item for item in wanted if item not in options]

@@ -9,7 +9,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from r1lab.errors import Finding
 
-PLACE = ("accelerator", "sandbox", "debug", "dry_run", "resume", "outputs")  # where and how, not what
+PLACE = (  # where and how it runs and who is told of it, not what it computes
+    "accelerator",
+    "sandbox",
+    "hub",
+    "tracker",
+    "debug",
+    "dry_run",
+    "resume",
+    "outputs",
+)
 LONGER = ("trainer.max_steps", "trainer.num_train_epochs")
 FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # derived from the device
 MOST_SHOWN = 8

@@ -20,6 +20,7 @@ from r1lab.data.splits import Splits
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import UserError
 from r1lab.evaluation.sampling import Diagnose
+from r1lab.hub.checkpoints import Checkpoints
 from r1lab.models.adapters import complete_head
 from r1lab.models.loading import facts, load_model
 from r1lab.models.saving import save
@@ -118,6 +119,8 @@ def train(
     evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg))
     trainer.add_callback(stream)
     trainer.add_callback(evaluator)
+    if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:
+        trainer.add_callback(Checkpoints(cfg.hub, folder))
     progress = Progress(cfg.task.name)
     progress.attach(trainer)
     if watched := cfg.task.get("watch"):

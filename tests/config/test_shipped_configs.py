@@ -13,6 +13,7 @@ from r1lab.config.experiments import CONF, EXPERIMENTS
 from r1lab.config.groups import composed_files
 from r1lab.config.source import exists
 from r1lab.errors import ConfigError
+from r1lab.plan.fields import LISTS
 from r1lab.plan.request import plan_request
 from tests.command_line import CommandLine
 
@@ -25,6 +26,7 @@ NEED = {  # options that name nothing by themselves
     "dataset/hub": "dataset.repo has no value",
     "dataset/local": "dataset.path has no value",
     "dataset/mixture": "dataset.datasets has no value",
+    "task/push": "task.run has no value",
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
@@ -55,6 +57,8 @@ def words_for(option: str) -> list[str]:
     group, _, name = option.partition("/")
     if group == "reward":
         return [f"reward=[{name}]", *TESTED.get(name, [])]
+    if group in LISTS:
+        return [f"{group}=[{name}]"]
     if group == "dataset":
         return [f"dataset={name}", *FITTING.get(name, [])]
     return [f"task={name}", f"trainer={name}"] if group == "trainer" else [f"{group}={name}"]
@@ -77,13 +81,18 @@ def test_an_accelerator_is_planned_for_other_machines(option: str, r1lab: Comman
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option not in (*NEED, *ELSEWHERE, *PLANNED)])
-def test_an_option_plans(option: str, r1lab: CommandLine) -> None:
+def test_an_option_plans(option: str, r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    if option.startswith("tracker/"):
+        pytest.importorskip(option.partition("/")[2])
+    monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("WANDB_MODE", "offline")
     plan = r1lab.plan(*words_for(option))
     assert plan.findings == []
     assert plan.facts["run"]
     group, _, name = option.partition("/")
-    chosen = list(plan.cfg.reward) if group == "reward" else plan.cfg[group].get("name", name)
-    assert chosen == ([name] if group == "reward" else name)
+    chosen = list(plan.cfg[group]) if group in LISTS else plan.cfg[group].get("name", name)
+    assert chosen == ([name] if group in LISTS else name)
 
 
 @pytest.mark.parametrize("option", sorted(ELSEWHERE))
@@ -144,8 +153,8 @@ def test_a_file_says_what_it_is_and_names_what_exists(file: Path) -> None:
     text = file.read_text()
     assert text.startswith(("# ", "defaults: ["))
     content = yaml.safe_load(text)
-    inner = content.get(file.stem, content) if file.parent.name == "reward" else content
+    inner = content.get(file.stem, content) if file.parent.name in LISTS else content
     if "_target_" in inner:
         assert exists(inner["_target_"])
-    if file.parent.parent == CONF and file.parent.name not in ("trainer", "reward"):
+    if file.parent.parent == CONF and file.parent.name not in ("trainer", *LISTS):
         assert content["name"] == file.stem

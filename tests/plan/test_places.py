@@ -84,6 +84,7 @@ def test_the_files_of_a_composition_in_order(tmp_path: Path, monkeypatch: pytest
         ("trainer", "trainer/for/tiny-sft.yaml"),
         ("trainer", "trainer/sft.yaml"),
         ("accelerator", "accelerator/auto.yaml"),
+        ("hub", "hub/none.yaml"),
         ("engine", "engine/transformers.yaml"),
         ("adapter", "adapter/none.yaml"),
         ("sandbox", "sandbox/local.yaml"),
@@ -98,7 +99,9 @@ def test_the_files_of_a_composition_in_order(tmp_path: Path, monkeypatch: pytest
 def test_groups_and_their_options() -> None:
     with session():
         assert groups() == sorted([*(item.name for item in CONF.iterdir() if item.is_dir()), "experiment"])
-        assert options_of("task") == ["doctor", "eval", "generate", "grpo", "report", "rft", "sandbox_server", "sft"]
+        assert options_of("task") == [
+            *("doctor", "eval", "generate", "grpo", "push", "report", "rft", "sandbox_server", "sft"),
+        ]
         assert is_group("hydra/launcher")
         assert is_group("model@model")
         assert not is_group("model.repo")

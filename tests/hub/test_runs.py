@@ -1,0 +1,234 @@
+"""Whole runs that push, as processes: `python -m r1lab … hub=push` against the stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load
+
+from tests.conftest import SMALL
+from tests.hub.stand_in import READER, WRITER, StandIn
+
+STEPS = (
+    "task=sft",
+    "reward=[accuracy]",
+    "trainer.max_steps=4",
+    "trainer.per_device_train_batch_size=4",
+    "trainer.save_steps=2",
+    "trainer.save_total_limit=1",
+    "eval.every=0",
+    "hub=push",
+)
+PATHS = ("/tmp/", "/root", "/home/")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+TASK = '''
+"""What a training leaves behind, without the training."""
+from r1lab.hub.pending import expect_checkpoint
+from r1lab.runs.folder import RunFolder
+
+def run(cfg, folder):
+    last = cfg.trainer.max_steps
+    for step in range(2, last + 1, 2):
+        checkpoint = folder.checkpoints / f"checkpoint-{step}"
+        write(checkpoint, step)
+        (checkpoint / "optimizer.pt").write_bytes(b"moments")
+        (checkpoint / "COMPLETE").touch()
+        if cfg.hub.checkpoints:
+            expect_checkpoint(folder, cfg.hub, checkpoint, step)
+    write(folder.model, last)
+    folder.append("metrics.jsonl", [{"step": last, "loss": 0.5}])
+    return {"eval/accuracy": 0.25, "objective": "eval/accuracy"}
+
+def write(folder, step):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights of step %d" % step)
+'''
+
+
+@pytest.fixture
+def run(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `python -m r1lab` with a small model in a folder of its own; its run's folder is `run`."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        full = [sys.executable, "-m", "r1lab", *words]
+        return subprocess.run(full, capture_output=True, text=True, timeout=120, check=False)
+
+    def train(*words: str) -> subprocess.CompletedProcess[str]:
+        return command(*SMALL, *STEPS, "hydra.run.dir=run", *words)
+
+    def fake(*words: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "mytasks.py").write_text(TASK)
+        return train("plugins=[mytasks]", "task._target_=mytasks.run", *words)
+
+    command.train, command.fake = train, fake  # type: ignore[attr-defined]
+    return command
+
+
+def state() -> dict[str, object]:
+    return dict(json.loads(Path("run/manifest.json").read_text()))
+
+
+def test_the_model_and_every_checkpoint(run: Run, hub: StandIn, small: tuple[str, ...]) -> None:
+    result = run.train("hub.checkpoints=true")  # type: ignore[attr-defined]
+    assert result.returncode == 0, result.stderr
+    assert f"pushed to {hub.url}/ada/tiny-sft\n" in result.stderr
+    assert "pushed 2 checkpoints" in result.stderr
+    repo = hub.repo("ada/tiny-sft")
+    assert repo.private
+    assert sorted(repo.branches) == ["main", "main-step-000000002", "main-step-000000004"]
+    final = repo.files()
+    model = {path.name: path.read_bytes() for path in Path("run/model").iterdir()}
+    assert final["model.safetensors"] == model["model.safetensors"]
+    assert set(final) == (set(model) - {"training_args.bin"}) | {"run.yaml", "metrics.json"}
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert json.loads(final["metrics.json"])["eval/accuracy"] == metrics["eval/accuracy"]
+    assert yaml.safe_load(final["run.yaml"])["trainer"]["max_steps"] == 4
+    for name, content in final.items():
+        if name != "model.safetensors":
+            assert not [path for path in (*PATHS, WRITER) if path.encode() in content], name
+    last = repo.files("main-step-000000004")
+    assert last["model.safetensors"] == Path("run/checkpoints/checkpoint-4/model.safetensors").read_bytes()
+    first, second = (load(repo.files(f"main-step-00000000{step}")["model.safetensors"]) for step in (2, 4))
+    assert any((first[name] != second[name]).any() for name in first)  # step 2's own, though it was removed meanwhile
+    assert not Path("run/checkpoints/checkpoint-2").exists()
+    assert "tokenizer.json" in last and not [
+        name for name in last if name.endswith((".pt", ".pth", "training_args.bin"))
+    ]
+    assert list(Path("run/hub").iterdir()) == []
+
+
+def test_a_hub_that_is_gone_costs_the_push_alone_and_one_command_makes_up_for_it(run: Run, hub: StandIn) -> None:
+    hub.fail("POST", "/commit/", 503, times=1000)
+    result = run.fake("hub.checkpoints=true", "hub.retries=0")  # type: ignore[attr-defined]
+    assert result.returncode == 0, result.stderr
+    assert state()["status"] == "finished"
+    told = [line.strip() for line in result.stderr.splitlines()]
+    assert "r1lab: not on the Hub yet: main-step-000000002, main-step-000000004, main" in told
+    assert "later    python -m r1lab task=push task.run=run" in told
+    assert hub.repo("ada/tiny-sft").files() == {}
+    failed = run("task=push", "task.run=run")
+    assert failed.returncode == 1
+    assert "503" in failed.stderr and "Traceback" not in failed.stderr
+    hub.faults.clear()
+    again = run("task=push", "task.run=run")
+    assert again.returncode == 0, again.stderr
+    repo = hub.repo("ada/tiny-sft")
+    assert sorted(repo.branches) == ["main", "main-step-000000002", "main-step-000000004"]
+    assert repo.files()["model.safetensors"] == Path("run/model/model.safetensors").read_bytes()
+    assert "run: everything is pushed" in run("task=push", "task.run=run").stdout
+
+
+def test_no_hub_at_all(run: Run, hub: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    result = run.fake("hub.retries=0")  # type: ignore[attr-defined]
+    assert result.returncode == 0, result.stderr
+    assert "the Hub cannot be asked now" in result.stderr and "the run goes on" in result.stderr
+    assert "later    python -m r1lab task=push task.run=run" in result.stderr
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    assert run("task=push", "task.run=run").returncode == 0
+    assert "model.safetensors" in hub.repo("ada/tiny-sft").files()
+
+
+def test_offline_is_respected(run: Run, hub: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = run.fake("hub.checkpoints=true")  # type: ignore[attr-defined]
+    assert result.returncode == 0, result.stderr
+    assert hub.requests == []
+    assert "HF_HUB_OFFLINE is set" in result.stdout
+    assert "task=push task.run=run" in result.stderr
+    refused = run("task=push", "task.run=run")
+    assert refused.returncode == 1 and "HF_HUB_OFFLINE is set" in refused.stderr
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert run("task=push", "task.run=run").returncode == 0
+    assert len(hub.repo("ada/tiny-sft").branches) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "token", "said"),
+    [
+        ((), WRITER, "ada/tiny-sft@main holds 1 file already"),
+        (("hub.overwrite=true",), READER, "the token of ada may only read"),
+        ((), "hf_" + "z" * 34, "the token is not valid (401)"),
+        (("hub.repo=nobody/tiny",), WRITER, "the token may not do that (403)"),
+        (("hub.repo=open",), WRITER, "ada/open is public, and hub.private is true"),
+        (("hub.repo=mine", "hub.checkpoints=true"), WRITER, "ada/mine has checkpoints of another run"),
+        ((), "", "hub=push needs a Hugging Face token"),
+    ],
+)
+def test_what_cannot_be_pushed_is_refused_before_anything_is_computed(
+    run: Run, hub: StandIn, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], token: str, said: str
+) -> None:
+    hub.make("ada/tiny-sft", old=b"model")
+    hub.make("ada/open", private=False)
+    mine = hub.make("ada/mine")
+    mine.branches["main-step-000000002"] = mine.branches["main"]
+    monkeypatch.setenv("HF_TOKEN", token)
+    began = time.monotonic()
+    result = run.fake(*words)  # type: ignore[attr-defined]
+    assert result.returncode == 2
+    assert said in result.stderr and (not token or token not in result.stderr + result.stdout)
+    assert time.monotonic() - began < 10  # no training library was loaded
+    assert not Path("run/metrics.jsonl").exists()
+
+
+def test_overwrite_and_a_resumed_run_replaces_its_own(run: Run, hub: StandIn) -> None:
+    hub.make("ada/tiny-sft", old=b"model")
+    assert run.fake("hub.overwrite=true").returncode == 0  # type: ignore[attr-defined]
+    first = hub.repo("ada/tiny-sft").files()
+    assert "old" not in first
+    longer = run("resume=run", "trainer.max_steps=6", "hub.overwrite=false")
+    assert longer.returncode == 0, longer.stderr
+    second = hub.repo("ada/tiny-sft").files()
+    assert second["model.safetensors"] == Path("run/model/model.safetensors").read_bytes() != first["model.safetensors"]
+
+
+def test_a_run_that_was_not_meant_to_be_pushed(run: Run, hub: StandIn) -> None:
+    assert run.fake("hub=none").returncode == 0  # type: ignore[attr-defined]
+    assert hub.requests == []
+    result = run("task=push", "task.run=run", "hub=push", "hub.repo=lab/sums", "hub.private=false")
+    assert result.returncode == 0, result.stderr
+    assert not hub.repo("lab/sums").private
+    assert f"{hub.url}/lab/sums" in result.stdout
+    assert run("task=push", "task.run=nowhere").returncode == 2
+
+
+def test_a_pusher_does_not_outlive_a_run_that_is_killed(run: Run, hub: StandIn) -> None:
+    hub.fail("POST", "/preupload/", "hang", times=100)
+    Path("mytasks.py").write_text(TASK.replace("    write(folder.model, last)", "    import time; time.sleep(60)"))
+    own = ["plugins=[mytasks]", "task._target_=mytasks.run"]
+    words = [*SMALL, *STEPS, *own, "hub.checkpoints=true", "hydra.run.dir=run"]
+    process = subprocess.Popen([sys.executable, "-m", "r1lab", *words], stdout=-3, stderr=-3)
+    limit = time.monotonic() + 60
+    while not hub.asked("POST", "/preupload/") and time.monotonic() < limit:
+        time.sleep(0.1)
+    pushers = beside("r1lab.hub.pusher")
+    assert len(pushers) == 1
+    process.kill()
+    process.wait()
+    while beside("r1lab.hub.pusher") and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert beside("r1lab.hub.pusher") == []
+
+
+def beside(module: str) -> list[int]:
+    """The processes here that run a module for a run in this folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            here = entry.name.isdigit() and (entry / "cwd").resolve() == Path.cwd()
+            if here and module in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return [pid for pid in found if pid != os.getpid()]
