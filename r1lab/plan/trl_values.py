@@ -13,9 +13,7 @@ from omegaconf import DictConfig
 
 from r1lab.config.source import compared_with, field_metadata
 from r1lab.errors import Finding
-from r1lab.plan.accelerators import severity_here
 from r1lab.plan.fields import Where
-from r1lab.plan.logins import HOW, logged_in
 from r1lab.wording import nearest, some
 
 CODE = {"GRPOConfig": "trl.trainer.grpo_trainer", "SFTConfig": "trl.trainer.sft_trainer"}
@@ -148,11 +146,6 @@ def check_trl_values(cfg: DictConfig, where: Where) -> list[Finding]:
             findings.append(
                 Finding(f"trainer.{name}={_said(trainer[name])} {why}", where(f"trainer.{name}"), close, fix)
             )
-    if trainer.get("push_to_hub") and not logged_in("hub"):
-        what = "trainer.push_to_hub=true needs a login to the Hub, and there is none"
-        findings.append(
-            Finding(what, where("trainer.push_to_hub"), "trainer.push_to_hub=false", HOW["hub"], severity_here(cfg))
-        )
     return findings
 
 

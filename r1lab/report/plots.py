@@ -190,7 +190,7 @@ def _y_limits(axes: Axes, lines: Sequence[Line]) -> None:
 
 def _spikes(lines: Sequence[Line]) -> bool:
     values = np.concatenate([line.series.finite for line in lines])
-    return bool(values.size and values.min() > 0 and values.max() > 50 * np.median(values))
+    return bool(values.size and values.min() > 0 and values.max() / 50 > np.median(values))
 
 
 def _plain(value: float, _: float | None) -> str:

@@ -134,20 +134,6 @@ def test_trl_itself_refuses_them(tmp_path: Path) -> None:
     assert all(f'"{loss}"' in code for loss in LOSSES)
 
 
-def test_pushing_needs_a_login(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
-    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
-    finding = r1lab.one("trainer.push_to_hub=true")
-    assert finding["what"] == "trainer.push_to_hub=true needs a login to the Hub, and there is none"
-    assert finding["fix"] == "hf auth login, or HF_TOKEN"
-    monkeypatch.setenv("HF_TOKEN", "hf_not_a_real_one")
-    assert r1lab.plan("trainer.push_to_hub=true").findings == []
-    monkeypatch.delenv("HF_TOKEN")
-    (tmp_path / "token").write_text("hf_not_a_real_one")
-    assert r1lab.plan("trainer.push_to_hub=true").findings == []
-
-
 def test_vllm_without_its_package(r1lab: CommandLine) -> None:
     pytest.importorskip("trl")
     from r1lab.plan.packages import installed
