@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 THOUGHT = "</think>"
 OPEN, CLOSE = "<answer>", "</answer>"
 LONGEST = 2000  # characters of an answer that are worth reading
 
-BRACE = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)  # `\{` is a brace to print, not one that groups
+BRACE = re.compile(  # `\{` is a brace to print, not one that groups; `\boxed 5` needs none
+    r"\\(?:boxed|fbox)\s*\{|\\boxed\s+(?P<bare>-?\d+(?:[.,]\d+)*)|\\.|[{}]", re.DOTALL
+)
 BETWEEN = re.compile(r"[\s$.]*(?:[,;]|,?\s*(?:and|or)\b|,?\s*\\text\{\s*(?:and|or)\s*\})?[\s$]*")
 MOST_BETWEEN = 40  # characters between boxes that are one answer together
 
@@ -30,6 +33,12 @@ MARKED = re.compile(r"####\s*(\S[^\n]*)")  # how GSM8K ends its solutions
 SENTENCE = re.compile(r"[A-Za-z]{2,} +[A-Za-z]{2,}")  # two words in a row: prose, not a formula
 COMMAND = re.compile(r"\\[a-zA-Z]+\s*(?:\{[^{}]*\})?")
 SAID = re.compile(r"(?i:answer|result)(?: is| =|:)\s*(\S.{0,80}?)\.?\s*$")
+DOUBTFUL = re.compile(r"(?i:\b(?:not|never|neither|nor|or|no|option|choice|maybe|perhaps|isn't)\b)|\b[B-Z]\b")
+SENTENCE_OF_ONE = re.compile(  # "The answer is 5." and "Therefore $x = 5$."
+    r"(?P<lead>[A-Za-z][A-Za-z ,']{0,80}?)"
+    r"(?:(?<=[Aa]nswer|[Rr]esult)(?: is:?| =|:)\s*(?P<said>[^\s$][^\n$]{0,80}?)"
+    r"|[ :]\s*(?P<marked>\$[^$\n]{1,200}\$))\s*\.?"
+)
 FIGURE = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?:\s*\\?%)?")
 
 
@@ -50,38 +59,60 @@ def final_answer(text: str) -> str | None:
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last whole `\\boxed{…}`, its braces balanced.
+    """The content of the last whole `\\boxed{…}`, its braces balanced; of boxes in a box, the outermost one's.
 
     Boxes with nothing between them but white space, "and", "or" or a comma are one answer together: `2, 3`.
     """
     opened: list[tuple[int, int] | None] = []  # of each brace that is open: where a box and its content begin
-    boxes: list[tuple[int, int, int]] = []  # where a box begins, its content begins, its content ends
+    boxes: list[tuple[int, int, int, int]] = []  # where a box begins, its content begins and ends, it ends
+    inner: list[tuple[int, int]] = []  # what to leave out: the marks of boxes in a box
     for brace in BRACE.finditer(text):
-        if brace[0] == "}":
+        if brace["bare"]:
+            boxes.append((brace.start(), brace.start("bare"), brace.end(), brace.end()))
+        elif brace[0] == "}":
             box = opened.pop() if opened else None
             if box is not None:
-                boxes.append((*box, brace.start()))
+                while boxes and boxes[-1][0] > box[0]:
+                    begin, start, end, after = boxes.pop()
+                    inner += [(begin, start), (end, after)]
+                boxes.append((*box, brace.start(), brace.end()))
         elif brace[0][-1] == "{" and brace[0] != "\\{":
             opened.append((brace.start(), brace.end()) if len(brace[0]) > 1 else None)
     if not boxes:
         return None
-    boxes.sort(key=lambda box: box[1])
-    begin, start, end = boxes.pop()
-    contents = [text[start:end].strip()]
+    inner.sort()
+    begin, start, end, _ = boxes.pop()
+    contents = [without(text, start, end, inner)]
     while boxes:
-        earlier, start, end = boxes.pop()
-        if not 0 <= begin - end - 1 <= MOST_BETWEEN or not BETWEEN.fullmatch(text, end + 1, begin):
+        earlier, start, end, after = boxes.pop()
+        if not 0 <= begin - after <= MOST_BETWEEN or not BETWEEN.fullmatch(text, after, begin):
             break
-        content = text[start:end].strip()
+        content = without(text, start, end, inner)
         contents += [content] if content not in contents else []
         begin = earlier
     return ", ".join(reversed(contents))
 
 
+def without(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> str:
+    """A part of a text, with some of its spans, in order, left out."""
+    kept = []
+    first = bisect_left(spans, (start, start))
+    for begin, after in spans[first : bisect_left(spans, (end, end), first)]:
+        kept.append(text[start:begin])
+        start = after
+    return "".join([*kept, text[start:end]]).strip()
+
+
 def last_block(text: str) -> str | None:
-    """The content of the last `<answer>` block."""
+    """The content of the last `<answer>` block; of a sentence that names one answer ("The answer is 5"), that one."""
     start = text.rfind(OPEN, 0, max(0, text.rfind(CLOSE)))
-    return text[start + len(OPEN) : text.find(CLOSE, start)].strip() if start >= 0 else None
+    if start < 0:
+        return None
+    content = text[start + len(OPEN) : text.find(CLOSE, start)].strip()
+    named = SENTENCE_OF_ONE.fullmatch(content) if len(content) <= LONGEST else None
+    if named is None or DOUBTFUL.search(named["lead"]):
+        return content
+    return next(part for part in (named["said"], named["marked"]) if part).strip()
 
 
 def last_anchored(text: str) -> str | None:

@@ -183,12 +183,28 @@ def build(name: str, cfg: DictConfig) -> Reward:
     values = dict(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     target = str(values.pop("_target_"))
     module, _, attribute = target.rpartition(".")
-    weight = float(values.pop("weight", 1.0))
-    max_failures = float(values.pop("max_failures", MAX_FAILURES))
+    weight = _number(name, "weight", values.pop("weight", 1.0), -math.inf, math.inf)
+    max_failures = _number(name, "max_failures", values.pop("max_failures", MAX_FAILURES), 0.0, 1.0)
     found: Any = getattr(import_module(module), attribute)
     _check_parameters(name, target, found, {str(key): value for key, value in values.items()})
     function: Any = found(**values) if inspect.isclass(found) else partial(found, **values)
     return Reward(name, function, weight, max_failures, target)
+
+
+def _number(name: str, key: str, value: Any, least: float, most: float) -> float:
+    """A number of a reward's config, within its range.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or not least <= number <= most:
+        wanted = "a number" if least == -math.inf else f"a share from {least:g} to {most:g}"
+        raise ConfigError([Finding(f"reward {name}: {key}={value!r} is not {wanted}", fix=f"{key}=1.0")])
+    return number
 
 
 def _check_parameters(name: str, target: str, found: Any, values: dict[str, Any]) -> None:

@@ -6,13 +6,20 @@ import re
 import string
 
 from r1lab.rewards.answers import LONGEST, final_answer, gold_answer
-from r1lab.rewards.math import folded
+from r1lab.rewards.math import folded, readable
 from r1lab.rewards.notation import plain_number, tidy
 
 COMMAND = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|boxed)\s*\{([^{}]*)\}")
 OPENING = re.compile(r"(?i:(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)\b(?:\s+is\b)?\s*:?\s*)?")
-CHOSEN = re.compile(r"[(\[]?\s*([A-Za-z])\s*(?:[)\].:,]+(.*))?", re.DOTALL)  # the letter, and its option's text
-OTHERS = re.compile(r"(?<![A-Za-z])(?:A(?! +[a-z])|[B-Z])(?![A-Za-z'])")  # "A cat" is no second letter
+CHOSEN = re.compile(  # the letter, and its option's text
+    r"[(\[]?\s*([A-Za-z])\s*(?:(?:[)\].:,]+|(?<=\s)[-–—](?=\s))(.*))?", re.DOTALL
+)
+LONE = r"(?:[Aa](?!\s+(?!and\b|or\b)\w)|[B-Zb-z])(?![\w'])"  # "a cat" is no second letter
+OTHERS = re.compile(  # another letter, in a list or marked as one is; in "Vitamin C" it is a part of the text
+    rf"^\s*[(\[]?({LONE})\W*$|(?<!\w)([A-Za-z])\s*[)\]:]|[(\[]\s*([A-Za-z])\s*[)\]]"
+    r"|(?:[,;/&]|\b(?i:and|or|not|no|nor|but|is|be|else|maybe|perhaps|actually|rather|instead|also|even|then|option"
+    rf"|choice|answer|either|possibly|probably|vs)\b)\W*({LONE})"
+)
 
 
 def multiple_choice(completions: list[str], solution: list[str | None], *, letters: str = "ABCD") -> list[float | None]:
@@ -29,7 +36,7 @@ def multiple_choice(completions: list[str], solution: list[str | None], *, lette
     """
     scores: list[float | None] = []
     for text, gold in zip(completions, solution, strict=True):
-        right = None if gold is None else letter_of(gold_answer(gold), letters)
+        right = letter_of(gold_answer(gold), letters) if readable(gold) else None
         said = final_answer(text)
         scores.append(None if right is None else float(said is not None and letter_of(said, letters) == right))
     return scores
@@ -41,12 +48,14 @@ def letter_of(answer: str, letters: str = string.ascii_uppercase) -> str | None:
         return None
     bare = COMMAND.sub(r"\1", answer).replace("*", "").strip().strip("$").strip()
     opening = OPENING.match(bare)
-    match = CHOSEN.fullmatch(bare[opening.end() :]) if opening else None
+    bare = bare[opening.end() :] if opening else bare
+    match = CHOSEN.fullmatch(bare)
     if match is None or match[1].upper() not in letters.upper():
         return None
     letter = match[1].upper()
-    others = {other for other in OTHERS.findall(match[2] or "") if other in letters.upper()}
-    return letter if others <= {letter} else None
+    rest = "" if match[2] is None else bare[match.end(1) :].lstrip(")]. :-–—")  # a comma stays: it begins a list
+    others = {other.upper() for found in OTHERS.findall(rest) for other in found if other}
+    return letter if others & set(letters.upper()) <= {letter} else None
 
 
 def exact(
@@ -64,7 +73,7 @@ def exact(
     """
     scores: list[float | None] = []
     for text, gold in zip(completions, solution, strict=True):
-        expected = "" if gold is None else gold_answer(gold)
+        expected = gold_answer(gold) if readable(gold) else ""
         scores.append(float(same(final_answer(text), expected, ignore_case)) if expected else None)
     return scores
 

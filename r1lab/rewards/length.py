@@ -117,9 +117,10 @@ def soft_overlong_punishment(
         return [None] * len(completions)
     free = max_completion_len - soft_punish_cache
     scores: list[float | None] = []
-    for tokens in map(len, completion_ids):
+    for ids in completion_ids:
+        tokens = -1 if ids is None else len(ids)
         if tokens <= free:
-            scores.append(0.0)
+            scores.append(None if ids is None else 0.0)
         else:
             scores.append((free - tokens) / soft_punish_cache if tokens <= max_completion_len else -1.0)
     return scores

@@ -50,17 +50,27 @@ UNIT = re.compile(
     r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*(?P<text>[a-zA-Z]+)\s*\}|(?P<bare>[a-zA-Z]+))"
     r"(?:\s*\^\s*\{?(?P<power>\d)\}?)?\s*$"
 )
+FRACTION = re.compile(r"\\([dt]?)frac\s*(\d)\s*(\d)")  # TeX takes the next two digits
+BOLD = re.compile(
+    r"\{\s*\\(?:bf|it|rm)(?![a-zA-Z])([^{}]*)\}|\\(?:mathbf|textbf|boldsymbol|bm|underline)\s*\{([^{}]*)\}|\*\*([^*]*)\*\*"
+)
+POWER_OF_TEN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*\\(?:times|cdot)\s*10\s*\^\s*(?:(\d)|\{([+-]?\d{1,3})\})")
 ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+|[A-Za-z]))")
 
 
 def tidy(text: str) -> str:
     """An answer without the marks around it and with LaTeX in the place of signs: `$½$` is `\\frac{1}{2}`."""
     text = text.strip()
+    if (bold := BOLD.fullmatch(text)) is not None:
+        text = next(part for part in bold.groups() if part is not None).strip()
     if (whole := DELIMITED.fullmatch(text)) is not None:
-        text = next(part for part in whole.groups() if part is not None)
+        text = next(part for part in whole.groups() if part is not None).strip()
+        if (bold := BOLD.fullmatch(text)) is not None:
+            text = next(part for part in bold.groups() if part is not None)
     text = CURRENCY.sub(r"\1", text.strip().rstrip(".").strip()) if text.count("$") < 2 else text
     text = ROOT.sub(lambda root: rf"\sqrt{{{root[1] or root[2] or root[3]}}}", text).translate(SIGNS)
     text = re.sub(r"(?<=\d)(?:\{,\}|\\,|\\!)(?=\d{3})|\\!", "", text)
+    text = FRACTION.sub(r"\\\1frac{\2}{\3}", text)
     if scientific := SCIENTIFIC.fullmatch(text):
         text = rf"{scientific[1]} \times 10^{{{int(scientific[2])}}}"
     text = text.strip()
@@ -80,6 +90,8 @@ def plain_number(text: str) -> Fraction | None:
 
 def rational(text: str) -> tuple[Fraction, bool] | None:
     """The value of a plain number or of a fraction of whole ones, and whether it is written as a fraction."""
+    if power := POWER_OF_TEN.fullmatch(text):
+        return Fraction(power[1].rstrip(".")) * Fraction(10) ** int(power[2] or power[3]), False
     ratio = RATIO.fullmatch(text)
     if ratio is None:
         number = plain_number(text)

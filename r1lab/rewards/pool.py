@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from r1lab.rewards.base import Failure
-from r1lab.rewards.verifier import TOO_LONG
+from r1lab.rewards.verifier import FAULTY, TOO_LONG
 
 SECONDS = 3.0  # of processor time for one comparison
 PATIENCE = 3  # real time that may pass, as a multiple of that, on a machine with much else to do
@@ -42,6 +42,10 @@ class Killed(Exception):
     """A process ended, or stood still, for a reason that is not its question's."""
 
 
+class Crashed(Exception):
+    """A process ended itself: its question's fault, where it happens again."""
+
+
 class CannotStart(Exception):
     """A process could not be started."""
 
@@ -59,10 +63,11 @@ class Worker:
         self.lock = threading.Lock()
 
     def ask(self, answer: str | None, gold: str) -> Reply:
-        """The process's reply, `TOO_LONG` where the question met its limit.
+        """The process's reply, `TOO_LONG` where the question met its limit, `FAULTY` where comparing raised.
 
         Raises:
             Killed: the process was killed from outside, or got no processor time.
+            Crashed: it ended with an exit code.
             CannotStart: it cannot be started.
         """
         if not self.child or self.child.poll() is not None:
@@ -83,8 +88,9 @@ class Worker:
         self.close()
         if -ended in OWN_FAULT:
             return TOO_LONG
-        cause = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
-        raise Killed(f"math-verify's process was ended from outside, by {cause}")
+        if ended >= 0:
+            raise Crashed
+        raise Killed(f"math-verify's process was ended from outside, by {signal.Signals(-ended).name}")
 
     def close(self) -> None:
         """End the process; it is started again when it is needed."""
@@ -186,7 +192,7 @@ class Pool:
         known = self.known  # another thread may begin a new one
         found: dict[Question, Verdict] = {item: known[item] for item in questions if item in known}
         for item, reply in self._replies([item for item in questions if item not in found]):
-            if isinstance(reply, str):  # too long: the gold answer cannot be read, or the answer is wrong
+            if isinstance(reply, str):  # too long or faulty: the gold answer cannot be read, or the answer is wrong
                 found[item] = None if item[0] is None else False
             else:
                 found[item] = reply
@@ -221,7 +227,10 @@ class Pool:
         return replies
 
     def _ask(self, worker: Worker, question: Question) -> Reply | Failure:
-        """One reply; a process that was killed from outside is replaced once."""
+        """One reply; a process that was killed from outside, or crashed, is replaced once.
+
+        A question at which it crashes again is at fault itself.
+        """
         cause = ""
         for _ in range(TRIES):
             if self.broken and time.monotonic() - self.broken[0] < REST:
@@ -233,7 +242,9 @@ class Pool:
                 return Failure(str(error))
             except Killed as error:
                 cause = str(error)
-        return Failure(f"{cause}, twice")
+            except Crashed:
+                cause = ""
+        return Failure(f"{cause}, twice") if cause else FAULTY
 
 
 def cores() -> int:

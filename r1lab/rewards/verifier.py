@@ -5,7 +5,8 @@ and a comparison that it gives up counts as unequal. Here such a comparison is t
 
     python -m r1lab.rewards.verifier 3      # reads a JSON list [answer, gold] per line, replies in JSON
 
-Replies: true, false, null where the gold answer cannot be read, "too long" where the limit was met.
+Replies: true, false, null where the gold answer cannot be read, "too long" where the limit was met, "faulty"
+where comparing raised an exception.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from types import FrameType
 from typing import Any
 
 TOO_LONG = "too long"
+FAULTY = "faulty"
 GRACE = 2.0  # seconds of processor time that native code gets on top, since it cannot be interrupted
 MEMORY = 4 << 30  # bytes of address space
 FAR = 1e-3
@@ -57,6 +59,8 @@ def main(seconds: float) -> None:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         except (TooLong, MemoryError, RecursionError):
             reply = TOO_LONG
+        except Exception:  # noqa: BLE001 - whatever sympy raises; the next text may be compared
+            reply = FAULTY
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         print(json.dumps(reply), flush=True)
@@ -102,12 +106,26 @@ def near(gold: Any, found: Any) -> bool:
 def apart(gold: Any, found: Any) -> bool:
     """Whether two values differ beyond doubt: what takes math-verify ten times as long to prove."""
     values = numbers(gold, found)
-    return values is not None and abs(values[0] - values[1]) > FAR * max(1.0, *map(abs, values))
+    if values is None:
+        return differ_exactly(gold, found)
+    return abs(values[0] - values[1]) > FAR * max(1.0, *map(abs, values))
+
+
+def differ_exactly(gold: Any, found: Any) -> bool:
+    """Whether both are rational numbers, and different ones: for numbers too large for floating point."""
+    from sympy import Expr, UnevaluatedExpr
+
+    if not all(isinstance(item, Expr) and not item.has(UnevaluatedExpr) for item in (gold, found)):
+        return False
+    if gold.free_symbols or found.free_symbols:
+        return False
+    values = gold.doit(), found.doit()
+    return all(value.is_Rational for value in values) and bool(values[0] != values[1])
 
 
 def numbers(gold: Any, found: Any) -> tuple[complex, complex] | None:
-    """The values of two expressions, at one point where they have variables, the same ones; None where they have none,
-    or a percent sign, which may mean two things."""
+    """The values of two expressions, at one point where they have variables, the same ones; None where they have none
+    that floating point can hold, or a percent sign, which may mean two things."""
     from sympy import Expr, UnevaluatedExpr
 
     if not all(isinstance(item, Expr) and not item.has(UnevaluatedExpr) for item in (gold, found)):
@@ -116,9 +134,11 @@ def numbers(gold: Any, found: Any) -> tuple[complex, complex] | None:
         return None
     point = {symbol: 0.7 + 0.31 * place for place, symbol in enumerate(sorted(gold.free_symbols, key=str))}
     try:
-        return complex(gold.doit().subs(point)), complex(found.doit().subs(point))
-    except (TypeError, ValueError, OverflowError):
+        values = complex(gold.doit().subs(point)), complex(found.doit().subs(point))
+        sizes = [abs(values[0]), abs(values[1]), abs(values[0] - values[1])]
+    except (TypeError, ValueError, ArithmeticError):
         return None
+    return values if all(map(math.isfinite, sizes)) else None
 
 
 @lru_cache(maxsize=65536)

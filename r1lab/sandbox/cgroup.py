@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = f"r1lab-{Path('/proc/self/ns/pid').stat().st_ino}"  # process numbers are told apart within one namespace
+TRIES, PAUSE = 20, 0.01  # to lower a limit, seconds
 NEEDED = ("memory", "pids")
 
 
@@ -21,6 +23,8 @@ class Group:
     def __init__(self, memory: Path, pids: Path):
         self.memory, self.pids = memory, pids
         self.second = (memory / "cgroup.procs").exists() and (memory / "memory.max").exists()
+        self.kills = memory / ("memory.events" if self.second else "memory.oom_control")
+        self.refusals = pids / "pids.events"
         self.base = 0
         self.set: tuple[int, int] | None = None
         self.known = (0, 0)
@@ -55,11 +59,15 @@ class Group:
         if self.second:
             (self.memory / "memory.max").write_text(str(memory))
             return
-        try:
-            (self.memory / "memory.limit_in_bytes").write_text(str(memory))
-        except OSError:  # what the last program read or wrote is still cached, for nobody
-            (self.memory / "memory.force_empty").write_text("0")
-            (self.memory / "memory.limit_in_bytes").write_text(str(memory))
+        for _ in range(TRIES):
+            try:
+                (self.memory / "memory.limit_in_bytes").write_text(str(memory))
+            except OSError:  # what the last program wrote or read is still there, for nobody
+                (self.memory / "memory.force_empty").write_text("0")
+                time.sleep(PAUSE)
+            else:
+                return
+        (self.memory / "memory.limit_in_bytes").write_text(str(memory))
 
     def settle(self) -> None:
         """Call what is in the group now its own, not a program's; swap, where there is some, is for nobody."""
@@ -69,8 +77,7 @@ class Group:
 
     def news(self) -> tuple[int, int]:
         """How often since the last call: (a process was killed for memory, a new process was refused)."""
-        killed = _field(self.memory / ("memory.events" if self.second else "memory.oom_control"), "oom_kill")
-        refused = _field(self.pids / "pids.events", "max")
+        killed, refused = _field(self.kills, "oom_kill"), _field(self.refusals, "max")
         then, self.known = self.known, (killed, refused)
         return killed - then[0], refused - then[1]
 
@@ -82,11 +89,12 @@ class Group:
 
 
 def _field(file: Path, name: str) -> int:
-    for line in file.read_text().splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
-            return int(value)
-    return 0
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        words = os.read(fd, 1000).split()
+    finally:
+        os.close(fd)
+    return int(words[words.index(name.encode()) + 1])
 
 
 def create(number: int) -> Group | None:

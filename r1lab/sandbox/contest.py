@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Test, Verdict
 from r1lab.sandbox.box import Box
 from r1lab.sandbox.job import Execution, Job
-from r1lab.sandbox.jobs import allowed, checked, job_of, outcome_of, text, words_of
+from r1lab.sandbox.jobs import allowed, apart, checked, job_of, outcome_of, text, words_of
 from r1lab.sandbox.languages import find
 
 CHECKER = Limits(seconds=10, wall_seconds=30, memory=2 << 30, file_size=256 << 20)
@@ -26,6 +26,9 @@ MANAGER_WALL = 10.0  # seconds that a manager may wait beyond what its program m
 COMPILE = ("g++", "-std=gnu++17", "-O2", "-pipe", "-o", "program")
 LINKED = ("graders/grader.cpp", "graders/stub.cpp")
 INPUT, EXPECTED, OUTPUT = "input.txt", "correct_output.txt", "output.txt"
+BROKEN = "the task's own checker fails"  # how the detail of a fault of the data set begins
+MOST_PROCESSES = 8  # of a submission, in a task with a manager
+PROCESSES, MANAGER_WORDS = (f"task_type_parameters_Communication_{name}" for name in ("num_processes", "manager_args"))
 Judge = Callable[[Test], Outcome]
 Grade = tuple[float, str]  # a score from 0 to 1, and the checker's words
 
@@ -47,10 +50,15 @@ def ioi(runner: Runner, program: IOIProgram, limits: Limits) -> Judge:
     """The judge of an IOI task: Batch (stdin to stdout, checked) or Communication (with a manager at the other end).
 
     Without a checker, outputs are compared as `diff -b` does. The score is the first number that checker or manager
-    prints; its words are the feedback.
+    prints; its words are the feedback. What a task asks for and cannot have is INFRASTRUCTURE, as its broken judge is.
     """
-    graders = {checked(name): text(content) for name, content in program.graders.items() if content}
-    settings = _settings(graders)
+    try:
+        graders = {checked(name): text(content) for name, content in program.graders.items() if content}
+        apart(graders)
+        settings = settings_of(graders)
+    except ValueError as error:
+        unfit = Outcome(Verdict.INFRASTRUCTURE, detail=str(error))
+        return lambda test: unfit
     sources = {name: content for name, content in graders.items() if not _judges(name)}
     sources[f"graders/{program.task}.cpp"] = text(program.source)
     units = [
@@ -62,14 +70,13 @@ def ioi(runner: Runner, program: IOIProgram, limits: Limits) -> Judge:
     checker, manager = (_helper(runner, graders, name) for name in ("checker/checker.cpp", "graders/manager.cpp"))
     for helper in (checker, manager):
         if helper and not helper.well:
-            broken = Outcome(
-                Verdict.INFRASTRUCTURE, detail=f"the task's own judge does not compile: {words_of(helper)}"
-            )
+            words = f"{BROKEN}: its source does not compile: {words_of(helper)}"
+            broken = outcome_of(helper) if helper.failure else Outcome(Verdict.INFRASTRUCTURE, detail=words)
             return lambda test: broken
 
     def judge(test: Test) -> Outcome:
         given = text(test.input)
-        if manager and settings.get("task_type", "Communication") == "Communication":
+        if manager and _communicates(settings):
             done, manager_words = _communicate(runner, built, manager, given, settings, limits)
         else:
             done, manager_words = runner.once(Job(("./program",), built.collected, given, stack=True), limits), ""
@@ -115,12 +122,41 @@ def codeforces(runner: Runner, program: CodeforcesProgram, limits: Limits) -> Ju
     return judge
 
 
-def _settings(graders: Mapping[str, bytes]) -> dict[str, Any]:
-    """The task's grader_config.json; empty where there is none."""
-    for name, content in graders.items():
-        if name.rpartition("/")[2] == "grader_config.json":
-            return dict(json.loads(content))
-    return {}
+def settings_of(graders: Mapping[str, bytes]) -> dict[str, Any]:
+    """The task's grader_config.json, checked; empty where there is none.
+
+    Raises:
+        ValueError: it is no JSON object, or asks for what no task may have.
+    """
+    name = next((name for name in graders if name.rpartition("/")[2] == "grader_config.json"), None)
+    if name is None:
+        return {}
+    try:
+        settings = json.loads(graders[name])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is no JSON: {str(error)[:200]}") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{name} must be a JSON object")
+    if "graders/manager.cpp" in graders and _communicates(settings):
+        settings[PROCESSES] = _processes(settings.get(PROCESSES))
+        if "\0" in str(settings.get(MANAGER_WORDS, "")):
+            raise ValueError(f"{name}: {MANAGER_WORDS} holds the character NUL")
+    return settings
+
+
+def _communicates(settings: Mapping[str, Any]) -> bool:
+    return bool(settings.get("task_type", "Communication") == "Communication")
+
+
+def _processes(asked: Any) -> int:
+    """How many processes a submission has; one where nothing is said."""
+    if asked is None:
+        return 1
+    number = int(asked) if isinstance(asked, str) and re.fullmatch("[0-9]{1,4}", asked) else asked
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_PROCESSES:
+        said = str(asked)[:40] if isinstance(asked, int) and abs(asked) < 1e15 else repr(asked)[:40]
+        raise ValueError(f"the task asks for {said} processes; it may have from 1 to {MOST_PROCESSES}")
+    return number
 
 
 def _judges(name: str) -> bool:
@@ -175,8 +211,11 @@ def _checked(
     said, score = grade(done.stdout)
     if score is None and not said.failure:
         again, on_expected = grade(expected)
+        if again.failure:
+            return outcome_of(again)
         if on_expected is None:
-            return Outcome(Verdict.INFRASTRUCTURE, detail=f"the checker fails: {words_of(again)}")
+            words = f"{BROKEN}: the checker fails on the expected output too: {words_of(again)}"
+            return Outcome(Verdict.INFRASTRUCTURE, detail=words)
         score = 0.0
     if said.failure:
         return outcome_of(said)
@@ -185,7 +224,7 @@ def _checked(
 
 def _graded(done: Execution, score: float | None, feedback: str) -> Outcome:
     if score is None:
-        return Outcome(Verdict.INFRASTRUCTURE, detail=f"the judge printed no score: {feedback}")
+        return Outcome(Verdict.INFRASTRUCTURE, detail=f"{BROKEN}: it printed no score: {feedback}")
     score = min(1.0, max(0.0, score))
     return outcome_of(done, Verdict.PASSED if score == 1.0 else Verdict.WRONG, score, feedback)
 
@@ -220,9 +259,9 @@ def _communicate(
     Returns:
         The first of the program's executions that did not go well, else the manager's; and the manager's words.
     """
-    count = int(settings.get("task_type_parameters_Communication_num_processes", 1))
+    count = settings.get(PROCESSES, 1)
     by_name = settings.get("task_type_parameters_Communication_user_io", "std_io") == "fifo_io"
-    extra_words = str(settings.get("task_type_parameters_Communication_manager_args", "")).split()
+    extra_words = text(str(settings.get(MANAGER_WORDS, ""))).decode().split()
     words: list[str] = []
 
     def work(boxes: list[Box]) -> Execution:
@@ -251,7 +290,9 @@ def _communicate(
             judged = managing.result()
         words.append(judged.stderr[-2000:].decode(errors="replace").strip())
         faults = [done for done in ended if not done.well and done.signal != "SIGPIPE"]
-        return judged if judged.well and not any(done.cause for done in faults) else (faults or [judged])[0]
+        if judged.well and not any(done.cause for done in faults) and (judged.stdout.strip() or not faults):
+            return judged
+        return (faults or [judged])[0]  # a manager that falls silent with its program is not broken
 
     done = runner.together(count + 1, work)
     return done, words[-1] if words else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -11,6 +11,7 @@ from r1lab.sandbox.job import Execution, Job
 from r1lab.sandbox.languages import Language
 
 LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes; the working folder is in the path as well
+DEEPEST = 64  # parts of a path
 
 
 def job_of(
@@ -61,6 +62,27 @@ def checked(name: str) -> str:
     path = PurePosixPath(name)
     if not name or "\0" in name or path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f"the file name {name!r} leads out of the working folder")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the file name {name[:40]!r} is no text: half a surrogate pair is in it") from error
     if len(text(name)) > LONGEST_PATH or any(len(text(part)) > LONGEST_NAME for part in path.parts):
         raise ValueError(f"the file name {name[:40]!r}… is too long")
+    if len(path.parts) > DEEPEST:
+        raise ValueError(f"the file name {name[:40]!r}… lies {len(path.parts)} folders deep; {DEEPEST} may be")
     return str(path)
+
+
+def apart(names: Iterable[str]) -> None:
+    """Whether checked names can lie beside each other: none is a folder of another.
+
+    Raises:
+        ValueError: one is.
+    """
+    known = set(names)
+    for name in known:
+        place = name.find("/")
+        while place >= 0:
+            if name[:place] in known:
+                raise ValueError(f"{name[:place]!r} is a file, and a folder in {name!r}")
+            place = name.find("/", place + 1)

@@ -21,6 +21,7 @@ import socket
 import stat
 import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Callable, NoReturn
 
@@ -37,6 +38,7 @@ FIRST, TICK = 4, 20  # milliseconds to the first look at a running program, and 
 ROOM = 4096  # bytes that a file takes beyond its content, at most
 Settings = dict[str, Any]
 Job = dict[str, Any]
+World = tuple[int, socket.socket]  # its first process, and the way to talk to it
 
 
 def main() -> None:
@@ -60,11 +62,10 @@ def main() -> None:
         message, fds = receive(sock)
         if not message:
             os._exit(0)
-        reply = run(settings, world, message, fds, sock)
-        for fd in fds:
-            os.close(fd)
+        reply, spare = run(settings, world, message, fds, sock)
         sock.send(json.dumps(reply).encode())
-        world = prepare(settings, sock)
+        os.waitpid(world[0], 0)  # what it held is free before the next one starts
+        world = spare or prepare(settings, sock)
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
@@ -76,7 +77,7 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     return message, list(fds)
 
 
-def prepare(settings: Settings, sock: socket.socket) -> tuple[int, socket.socket]:
+def prepare(settings: Settings, sock: socket.socket) -> World:
     """A world for the next program, made while nobody waits for it: its first process, and the way to tell it more."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = fork(NEW_NAMESPACES)
@@ -89,33 +90,38 @@ def prepare(settings: Settings, sock: socket.socket) -> tuple[int, socket.socket
 
 
 def run(
-    settings: Settings, world: tuple[int, socket.socket], message: bytes, fds: list[int], sock: socket.socket
-) -> dict[str, Any]:
-    """Run one program to its end: how it ended, and what it used."""
+    settings: Settings, world: World, message: bytes, fds: list[int], sock: socket.socket
+) -> tuple[dict[str, Any], Any]:
+    """Run one program to its end: how it ended, and what it used; and the next world, if there was room for it."""
     pid, inside = world
     began = time.monotonic()
-    usage = USAGE.Usage(settings["watch"], settings["socket"])
-    try:
+    spare = None
+    with suppress(BrokenPipeError):  # somebody killed it; what follows says so
         inside.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
-        cause = watch(pid, sock, json.loads(message), began, usage)
-    except BrokenPipeError:
-        cause = ""  # somebody killed it; what follows says so
+    for fd in fds:
+        os.close(fd)
+    with suppress(OSError):  # the program has all that there may be, processes or memory: later
+        spare = prepare(settings, sock)
+    usage = USAGE.Usage(settings["watch"], settings["socket"], pid, spare and spare[0])
+    cause = watch(pid, inside, sock, json.loads(message), began, usage)
     if cause:
         os.kill(pid, signal.SIGKILL)  # a namespace dies with its first process
-    _, _, used = os.wait4(pid, 0)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     try:
         words = inside.recv(1 << 16)
     except ConnectionResetError:  # it died before it read what it was told
         words = b""
     inside.close()
-    told = json.loads(words) if words else {"status": None, "error": "" if cause else "the box's first process died"}
-    return {
-        **told,
-        "cause": cause,
-        "seconds": max(usage.seconds, used.ru_utime + used.ru_stime),
-        "wall_seconds": time.monotonic() - began,
-        "memory": max(usage.peak, used.ru_maxrss * 1024),
+    told = {
+        "status": None,
+        "error": "" if cause or words else "the box's first process died",
+        "seconds": 0,
+        "memory": 0,
     }
+    told.update(json.loads(words) if words else {})
+    told["cause"], told["wall_seconds"] = cause, time.monotonic() - began
+    told["seconds"], told["memory"] = max(usage.seconds, told["seconds"]), max(usage.peak, told["memory"])
+    return told, spare
 
 
 def fork(flags: int = 0) -> int:
@@ -135,17 +141,20 @@ def guarded(answer: int, function: Callable[..., None], *args: Any) -> NoReturn:
         os._exit(1)
 
 
-def watch(pid: int, sock: socket.socket, limits: dict[str, float], began: float, usage: Any) -> str:
+def watch(
+    pid: int, inside: socket.socket, sock: socket.socket, limits: dict[str, float], began: float, usage: Any
+) -> str:
     """Wait for a program's end, "", or for the first limit it meets."""
     poller = select.poll()
     pidfd = os.pidfd_open(pid)
     poller.register(pidfd, select.POLLIN)
+    poller.register(inside, select.POLLIN)
     poller.register(sock, select.POLLHUP | select.POLLERR)
     pause = FIRST
     try:
         while True:
             for fd, event in poller.poll(pause):
-                if fd == pidfd:
+                if fd in (pidfd, inside.fileno()):
                     return ""
                 if event & (select.POLLHUP | select.POLLERR):
                     os._exit(0)  # nobody waits for us: the namespace and all in it end
@@ -163,12 +172,12 @@ def watch(pid: int, sock: socket.socket, limits: dict[str, float], began: float,
         os.close(pidfd)
 
 
-def init(settings: Settings, told: socket.socket) -> None:
+def init(settings: Settings, door: socket.socket) -> None:
     """The first process of the program's namespace: builds its world, starts it, and clears up behind it."""
-    RIGHTS.expendable(900)
-    answer = os.dup2(told.fileno(), ANSWER, inheritable=False)
+    RIGHTS.expendable(1000)  # and all below it
+    answer = os.dup2(door.fileno(), ANSWER, inheritable=False)
     mount("/proc", 0)
-    message, fds = receive(told)
+    message, fds = receive(door)
     limits = json.loads(message)
     bundle, streams = fds[0], fds[1:4]
     length = int.from_bytes(os.pread(bundle, 8, 0), "little")
@@ -203,7 +212,15 @@ def init(settings: Settings, told: socket.socket) -> None:
     except (ProcessLookupError, ChildProcessError):
         pass
     found = [fetch(box, name, fd) for name, fd in zip(job["collect"], targets)]
-    os.write(answer, json.dumps({"status": status, "error": "", "collected": found}).encode())
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = {
+        "status": status,
+        "error": "",
+        "collected": found,
+        "seconds": used.ru_utime + used.ru_stime,
+        "memory": used.ru_maxrss * 1024,
+    }
+    os.write(answer, json.dumps(told).encode())
     os._exit(0)
 
 
@@ -252,7 +269,6 @@ def program(settings: Settings, job: Job, wanted: list[int], answer: int) -> Non
     for place_, fd in enumerate(high):
         os.dup2(fd, place_)
     RIGHTS.close_all_but(len(wanted), answer)
-    RIGHTS.expendable(1000)
     os.chdir(BOX)
     for limit, value in job["rlimits"].items():
         kind = getattr(resource, limit)

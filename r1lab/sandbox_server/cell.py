@@ -5,6 +5,7 @@ and, as JSON, the text of the script's last expression, or the error that it end
 """
 
 import ast
+import contextlib
 import json
 import sys
 import traceback
@@ -27,6 +28,22 @@ def run(source, scope):
     return eval(compile(ast.Expression(last.value), "script.py", "eval"), scope) if last else None
 
 
+def words(thing):
+    """What a thing says of itself, if it can."""
+    try:
+        return str(thing)
+    except BaseException:  # noqa: BLE001 - the script wrote it
+        return f"<no words: str() of {type(thing).__name__} fails>"
+
+
+def own(error):
+    """The error with the script's frames alone."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != "script.py":
+        frames = frames.tb_next
+    return error.with_traceback(frames)
+
+
 def main():
     """Run the script and tell how it ended."""
     mark = sys.argv.pop()
@@ -38,12 +55,18 @@ def main():
         said["text"] = None if value is None else repr(value)
     except SystemExit as stop:
         if stop.code not in (None, 0):
-            said["error"] = {"name": "SystemExit", "value": str(stop.code), "traceback": f"SystemExit: {stop.code}"}
+            code = words(stop.code)
+            said["error"] = {"name": "SystemExit", "value": code, "traceback": f"SystemExit: {code}"}
     except BaseException as error:  # noqa: BLE001 - it is the script's, and told as a notebook tells it
-        traceback.print_exc()
-        said["error"] = {"name": type(error).__name__, "value": str(error), "traceback": traceback.format_exc()}
-    sys.stdout.write(f"\n{mark}{json.dumps(said)}\n")
-    sys.stdout.flush()
+        told = "".join(traceback.format_exception(type(error), own(error), error.__traceback__))
+        with contextlib.suppress(Exception):  # the script may have closed it
+            sys.stderr.write(told)
+        said["error"] = {"name": type(error).__name__, "value": words(error), "traceback": told}
+    for stream in (sys.stdout, sys.__stdout__):  # the script may have closed or replaced them
+        with contextlib.suppress(Exception):
+            stream.flush()
+    with contextlib.suppress(OSError), open(1, "wb", closefd=False) as out:
+        out.write(f"\n{mark}{json.dumps(said)}\n".encode())
 
 
 if __name__ == "__main__":

@@ -37,12 +37,13 @@ class Batch:
     timeout: float
 
 
-def read(body: Any, longest: float) -> Batch:
+def read(body: Any, longest: float, most: int) -> Batch:
     """The batch of a request's JSON.
 
     Args:
         body: parsed JSON.
         longest: seconds that a script may have; more is cut to it.
+        most: scripts that there is ever room for.
 
     Raises:
         BadJob: it is none.
@@ -52,6 +53,8 @@ def read(body: Any, longest: float) -> Batch:
     scripts = body.get("scripts")
     if not isinstance(scripts, list) or not all(isinstance(item, str) for item in scripts):
         raise BadJob("scripts is required as an array of strings")
+    if len(scripts) > most:
+        raise BadJob(f"{len(scripts)} scripts in one batch: there is never room for more than {most}", 413)
     languages = body.get("languages")
     if languages is None:
         languages = ["python"] * len(scripts)
@@ -60,7 +63,7 @@ def read(body: Any, longest: float) -> Batch:
     if len(languages) != len(scripts):
         raise BadJob(f"languages must name one for each script: {len(languages)} for {len(scripts)}")
     timeout = body.get("timeout") or 300
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < 1e15:
         raise BadJob("timeout must be a number of seconds above 0")
     return Batch(tuple(scripts), tuple(languages), min(float(timeout), longest))
 

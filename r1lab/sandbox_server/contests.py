@@ -8,14 +8,14 @@ Source of the conventions: https://github.com/guipenedo/piston, packages/cms_ioi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Test, Verdict
-from r1lab.sandbox_server.jobs import BadJob, Request
+from r1lab.sandbox.contest import settings_of
+from r1lab.sandbox_server.jobs import LEAST_MEMORY, BadJob, Most, Request, encoded
 
 VERSION = "1.0.0"
 PACKAGES = ("cms_ioi", "codeforces")
@@ -49,8 +49,8 @@ def package_of(language: str, files: Mapping[str, bytes]) -> str | None:
     return None
 
 
-def submission_of(job: Request) -> tuple[IOIProgram | CodeforcesProgram, Test, Limits]:
-    """What a contest job asks to be judged.
+def submission_of(job: Request, most: Most) -> tuple[IOIProgram | CodeforcesProgram, Test, Limits]:
+    """What a contest job asks to be judged, within what a job may ask for.
 
     Raises:
         BadJob: a file is missing or cannot be read.
@@ -60,15 +60,17 @@ def submission_of(job: Request) -> tuple[IOIProgram | CodeforcesProgram, Test, L
         raise BadJob(f"{job.language} needs the file {INPUT}")
     test = Test(texts.pop(INPUT), texts.pop(EXPECTED, None))
     if job.language in IOI:
-        return _ioi(texts, test), test, _ioi_limits(texts, job.limits)
+        return _ioi(texts, test), test, _ioi_limits(texts, job.limits, most)
     name = CODEFORCES.get(job.language, job.language)
-    source = next(iter(texts.values()))
+    source = next((content for other, content in texts.items() if other not in (SETTINGS, "checker.py")), None)
+    if source is None:
+        raise BadJob(f"{job.language} needs the submission as a file")
     settings = _settings(texts.get(SETTINGS, ""))
     mode = settings.get("INPUT_MODE", "stdio")
     language = "python" if name == "python3" else "cpp" if name == "c++" else name
     program = CodeforcesProgram(language, source, texts.get("checker.py"), mode if mode == "file" else "stdio")
     seconds, memory = _number(settings, "TIME_LIMIT"), _number(settings, "MEMORY_LIMIT")
-    return program, test, _within(job.limits, seconds, memory and memory * 2**20)
+    return program, test, _within(job.limits, most, seconds, memory and memory * 2**20)
 
 
 def _ioi(texts: Mapping[str, str], test: Test) -> IOIProgram:
@@ -77,30 +79,33 @@ def _ioi(texts: Mapping[str, str], test: Test) -> IOIProgram:
     if name not in texts:
         raise BadJob(f"cms_ioi needs the submission as {name}")
     graders = {other: content for other, content in texts.items() if other != name}
+    try:
+        settings_of({other: encoded(content) for other, content in graders.items() if content})
+    except ValueError as error:
+        raise BadJob(str(error)) from error
     if test.output is None:
         graders.pop("checker/checker.cpp", None)  # nothing to check: the output itself is asked for
     return IOIProgram(task, texts[name], graders)
 
 
-def _ioi_limits(texts: Mapping[str, str], limits: Limits) -> Limits:
+def _ioi_limits(texts: Mapping[str, str], limits: Limits, most: Most) -> Limits:
     config = _config(texts)
-    return _within(limits, _number(config, "time_limit"), _number(config, "memory_limit"))
+    return _within(limits, most, _number(config, "time_limit"), _number(config, "memory_limit"))
 
 
 def _config(texts: Mapping[str, str]) -> dict[str, Any]:
     try:
-        config = json.loads(texts.get(CONFIG, "{}"))
-    except json.JSONDecodeError as error:
-        raise BadJob(f"{CONFIG} is no JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise BadJob(f"{CONFIG} must be a JSON object")
-    return config
+        return settings_of({CONFIG: encoded(texts[CONFIG])} if CONFIG in texts else {})
+    except ValueError as error:
+        raise BadJob(str(error)) from error
 
 
 def _task(texts: Mapping[str, str]) -> str:
     """The task's name: that of its header, else of the first file, which is the submission."""
     headers = sorted(PurePosixPath(name).stem for name in texts if name.startswith("graders/") and name.endswith(".h"))
     named = [name for name in headers if name != "testlib"]
+    if not named and not texts:
+        raise BadJob("cms_ioi needs the submission as graders/TASK.cpp")
     return named[0] if named else PurePosixPath(next(iter(texts))).stem
 
 
@@ -123,11 +128,18 @@ def _number(settings: Mapping[str, Any], name: str) -> float | None:
     return number
 
 
-def _within(limits: Limits, seconds: float | None, memory: float | None) -> Limits:
-    """Limits of a contest: processor time as the task says, real time up to what the request allows."""
-    seconds = min(seconds or limits.seconds, limits.wall_seconds)
+def _within(limits: Limits, most: Most, seconds: float | None, memory: float | None) -> Limits:
+    """Limits of a contest: processor time as the task says, real time up to what the request allows.
+
+    Neither these nor the task's memory go beyond what a job may ask for.
+    """
+    longest = [milliseconds / 1000 for milliseconds in (most.run_timeout, most.run_cpu_time) if milliseconds > 0]
+    seconds = min(seconds or limits.seconds, limits.wall_seconds, *longest)
     wall = max(min(limits.wall_seconds, MORE * seconds), seconds)
-    return replace(limits, seconds=seconds, wall_seconds=wall, memory=int(memory or limits.memory))
+    room = int(max(memory, LEAST_MEMORY) if memory else limits.memory)
+    if most.run_memory_limit > 0:
+        room = min(room, most.run_memory_limit)
+    return replace(limits, seconds=seconds, wall_seconds=wall, memory=room)
 
 
 def judged(submission: IOIProgram | CodeforcesProgram, test: Test) -> bool:

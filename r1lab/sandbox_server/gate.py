@@ -35,9 +35,8 @@ class Gate:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @asynccontextmanager
-    async def place(self, seats: int = 1) -> AsyncIterator[None]:
-        """Hold places in the queue, for as long as a request lasts.
+    def look(self, seats: int = 1) -> None:
+        """Whether there is a place, without taking one.
 
         Raises:
             Full: there are not so many.
@@ -47,6 +46,11 @@ class Gate:
             raise Closing
         if self.held + seats > self.parallel + self.queue:
             raise Full
+
+    @asynccontextmanager
+    async def place(self, seats: int = 1) -> AsyncIterator[None]:
+        """Hold places in the queue, for as long as a job lasts. Raises as `look` does."""
+        self.look(seats)
         self.held += seats
         self._empty.clear()
         try:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from r1lab.sandbox.base import Limits
 from r1lab.sandbox.box import Execution
-from r1lab.sandbox.jobs import checked
+from r1lab.sandbox.jobs import apart, checked
 
 ENCODINGS = ("utf8", "base64", "hex")
+MOST_FILES = 20_000
+LEAST_MEMORY = 16 << 20  # bytes; with less, nothing starts
 
 
 class BadJob(Exception):
@@ -79,6 +81,8 @@ def read(body: Any, usual: Limits, most: Most) -> Request:
             raise BadJob(f"{name} is required as a string")
     if not isinstance(files, list):
         raise BadJob("files is required as an array")
+    if len(files) > MOST_FILES:
+        raise BadJob(f"files holds {len(files)} files; {MOST_FILES} may be")
     for number, item in enumerate(files):
         if not isinstance(item, dict) or not isinstance(item.get("content"), str):
             raise BadJob(f"files[{number}].content is required as a string")
@@ -89,7 +93,7 @@ def read(body: Any, usual: Limits, most: Most) -> Request:
         raise BadJob("args must be an array of strings")
     if not isinstance(stdin, str):
         raise BadJob("stdin must be a string")
-    words = tuple(str(item) for item in args)
+    words = tuple(encoded(str(item)).decode() for item in args)
     if any("\0" in word for word in words):
         raise BadJob("args must not hold the character NUL")
     return Request(str(language), str(version), _files(files), words, encoded(stdin), _limits(body, usual, most))
@@ -108,12 +112,42 @@ def _files(items: list[dict[str, Any]]) -> dict[str, bytes]:
         if not isinstance(name, str):
             raise BadJob(f"files[{number}].name must be a string")
         try:
-            files[checked(name)] = _decoded(item["content"], item.get("encoding"))
+            path = checked(name)
+            if path in files:
+                raise ValueError(f"the file name {path[:200]!r} is there twice")
+            files[path] = _decoded(item["content"], item.get("encoding"))
         except ValueError as error:  # also what binascii raises
             raise BadJob(f"files[{number}]: {error}") from error
+    lie_apart(files)
     first = next(item for item in items if item.get("encoding") in (None, "", "utf8"))
     main = checked(first.get("name") or f"file{items.index(first)}.code")
     return {main: files.pop(main), **files}
+
+
+def lie_apart(names: Iterable[str]) -> None:
+    """See `apart`.
+
+    Raises:
+        BadJob: one is a folder of another.
+    """
+    try:
+        apart(names)
+    except ValueError as error:
+        raise BadJob(f"files: {str(error)[:400]}") from error
+
+
+def beside(files: Mapping[str, bytes], program: str, made: str | None) -> None:
+    """Check what lies beside the program, which is laid under its language's name, and beside what the compiler makes.
+
+    Raises:
+        BadJob: a file is in the way.
+    """
+    first, *others = files
+    for name in (program, made):
+        if name and name in others:
+            raise BadJob(f"files: {name!r} is the program's own name; the program here is {first[:200]!r}")
+        if name:
+            lie_apart([name, *others])
 
 
 def _decoded(content: str, encoding: Any) -> bytes:
@@ -140,8 +174,12 @@ def _limits(body: Mapping[str, Any], usual: Limits, most: Most) -> Limits:
                 raise BadJob(f"If specified, {name} must be a number")
             if value > limit > 0:
                 raise BadJob(f"{name} cannot exceed the configured limit of {limit:g}")
-            if value != value or value < 0:
+            if not value >= 0:
                 raise BadJob(f"{name} must be non-negative")
+            if not value < 1e15:
+                raise BadJob(f"{name} is beyond all measure")
+            if name == "run_memory_limit" and value < LEAST_MEMORY:
+                raise BadJob(f"{name} must be at least {LEAST_MEMORY}: with less, no program starts")
             asked[name] = value
     if body.get("run_memory_limit") == -1 and most.run_memory_limit > 0:
         asked["run_memory_limit"] = most.run_memory_limit

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from r1lab.errors import ConfigError, R1labError
 from r1lab.providers.verdicts import Verdict
-from r1lab.sandbox.languages import LANGUAGES, available, version_of
+from r1lab.sandbox.languages import LANGUAGES, available, find, version_of
 from r1lab.sandbox.local import LocalSandbox
 from r1lab.sandbox_server import cells, contests, jobs
 from r1lab.sandbox_server.gate import Closing, Full, Gate, in_thread
@@ -32,6 +32,7 @@ from r1lab.sandbox_server.versions import satisfies
 
 log = logging.getLogger("r1lab")
 LARGE = 1 << 20  # bytes of JSON that are parsed in a thread
+SILENCE, READING = 30.0, 120.0  # seconds that a request's body may pause, and may take in all
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,6 +48,7 @@ class SandboxServer:
         most: what a job may ask for.
         script_seconds: the most that a script of a batch may have.
         token: that a request must bring, `Authorization: Bearer TOKEN`; None: nobody needs one.
+        silence, reading: seconds that a request's body may pause, and may take in all.
     """
 
     sandbox: LocalSandbox
@@ -56,6 +58,8 @@ class SandboxServer:
     most: Most = field(default_factory=Most)
     script_seconds: float = 300.0
     token: str | None = None
+    silence: float = SILENCE
+    reading: float = READING
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.parallel or self.sandbox.workers, self.queue)
@@ -100,7 +104,7 @@ class SandboxServer:
                 return _said(415, "requests must be of type application/json")
             return await handler(request)
         except BadJob as error:
-            return _said(error.status, str(error))
+            return _said(error.status, str(error), {"Connection": "close"} if error.status == 408 else None)
         except ConfigError as error:
             return _said(400, error.findings[0].text())
         except Full:
@@ -109,6 +113,10 @@ class SandboxServer:
             return _said(503, "the server is about to stop", {"Connection": "close", "Retry-After": "1"})
         except web.HTTPRequestEntityTooLarge:
             return _said(413, f"the request is larger than {self.max_body} bytes")
+        except web.RequestPayloadError as error:
+            return _said(400, f"the request's body cannot be read: {str(error)[:200]}", {"Connection": "close"})
+        except ConnectionError:
+            return _said(400, "the client has gone", {"Connection": "close"})
         except web.HTTPException as error:
             return _said(error.status, error.reason)
         except R1labError as error:
@@ -124,18 +132,22 @@ class SandboxServer:
         return web.json_response({"status": status, "jobs": gate.held, "parallel": gate.parallel, "queue": gate.queue})
 
     async def _execute(self, request: web.Request) -> web.Response:
+        self.gate.look()
+        content = await self._body(request)
         async with self.gate.place():
-            job = jobs.read(await _json(request), self.sandbox.limits, self.most)
+            job = jobs.read(await _json(content), self.sandbox.limits, self.most)
             package = contests.package_of(job.language, job.files)
             runtime = self._runtime(job.language, job.version, package)
             if package:
-                submission, test, limits = contests.submission_of(job)
+                submission, test, limits = contests.submission_of(job, self.most)
                 (outcome,) = await self._turn(request, lambda: self.sandbox.run(submission, [test], limits))
                 if outcome.verdict is Verdict.INFRASTRUCTURE:
                     return _said(500, outcome.detail)
                 stages = contests.stages(outcome, limits, contests.judged(submission, test))
             else:
                 name = runtime["language"]
+                known = find(name)
+                jobs.beside(job.files, known.file, known.made if known.compile else None)
                 done = await self._turn(
                     request, lambda: self.sandbox.execute(name, job.files, job.args, job.stdin, job.limits)
                 )
@@ -146,6 +158,31 @@ class SandboxServer:
                 assert last is not None
                 stages["run"] = jobs.stage(last)
             return web.json_response({**stages, "language": runtime["language"], "version": runtime["version"]})
+
+    async def _body(self, request: web.Request) -> bytearray:
+        """The whole body of a request. Who sends it slowly holds no place in the queue, and not for ever.
+
+        Raises:
+            BadJob: it pauses or takes too long.
+            HTTPRequestEntityTooLarge: it is too large.
+        """
+        content = bytearray()
+        try:
+            now = asyncio.get_running_loop().time
+            end = now() + self.reading
+            part = b"-"
+            while part:
+                if now() > end:
+                    raise TimeoutError
+                async with asyncio.timeout_at(min(end, now() + self.silence)):  # wait_for loses a timeout around it
+                    part = await request.content.readany()
+                content += part
+                if len(content) > self.max_body:
+                    raise web.HTTPRequestEntityTooLarge(max_size=self.max_body, actual_size=len(content))
+        except TimeoutError as error:
+            what = f"{self.silence:g} s without a byte, or {self.reading:g} s in all"
+            raise BadJob(f"the request's body did not come in time: {what}", 408) from error
+        return content
 
     async def _turn(self, request: web.Request, work: Callable[[], Any]) -> Any:
         """Run work when its turn comes, unless whoever asked for it has gone."""
@@ -164,7 +201,7 @@ class SandboxServer:
             mine = item.get("runtime") == package and language in names
             if mine and _package(item) not in self.off and satisfies(item["version"], version):
                 return item
-        raise BadJob(f"{language}-{version} runtime is unknown")
+        raise BadJob(f"{language[:200]}-{version[:200]} runtime is unknown")
 
     async def _runtimes(self, _request: web.Request) -> web.Response:
         return web.json_response([item for item in self.runtimes if _package(item) not in self.off])
@@ -194,7 +231,7 @@ class SandboxServer:
 
     async def _asked(self, request: web.Request) -> tuple[str, str]:
         """Name and version of the package that a request is about."""
-        body = await _json(request)
+        body = await _json(await self._body(request))
         asked = body if isinstance(body, dict) else {}
         name, selector = str(asked.get("language")), str(asked.get("version") or "*")
         version = self._known().get(name)
@@ -203,8 +240,10 @@ class SandboxServer:
         return name, version
 
     async def _batch(self, request: web.Request) -> web.Response:
+        self.gate.look()
+        content = await self._body(request)
         async with self.gate.place():
-            batch = cells.read(await _json(request), self.script_seconds)
+            batch = cells.read(await _json(content), self.script_seconds, self.gate.parallel + self.gate.queue)
         async with self.gate.place(len(batch.scripts)):
             pairs = zip(batch.scripts, batch.languages, strict=True)
             told = await asyncio.gather(*(self._cell(request, *pair, batch.timeout) for pair in pairs))
@@ -231,13 +270,12 @@ def _said(status: int, message: str, headers: dict[str, str] | None = None) -> w
     return web.json_response({"message": message}, status=status, headers=headers)
 
 
-async def _json(request: web.Request) -> Any:
+async def _json(content: bytearray) -> Any:
     """The parsed body of a request.
 
     Raises:
         BadJob: it is no JSON.
     """
-    content = await request.read()
     try:
         return await in_thread(lambda: json.loads(content)) if len(content) > LARGE else json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 
@@ -49,9 +51,8 @@ async def serve(
         site = web.TCPSite(runner, host, port, backlog=WAITING)
         try:
             await site.start()
-        except OSError as error:
-            what = f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}"
-            raise ConfigError([Finding(what, f"task.port={port}", fix="task.port=0 takes a free port")]) from error
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
+            raise ConfigError([_deaf(host, port, error)]) from error
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked_to_stop)
         say(host, runner.addresses[0][1])
@@ -65,6 +66,22 @@ async def serve(
     finally:
         server.sandbox.close()
         await runner.cleanup()
+
+
+def _deaf(host: str, port: int, error: Exception) -> Finding:
+    """Why a server cannot listen, and which setting mends it."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EADDRINUSE, errno.EACCES, errno.EPERM):
+        what = f"cannot listen on {host}:{port}: {os.strerror(number)}"
+        return Finding(what, f"task.port={port}", fix="task.port=0 takes a free port")
+    if isinstance(error, socket.gaierror):
+        why = f"no host is known by that name ({error.strerror})"
+    elif isinstance(error, UnicodeError):
+        why = "no host can have that name"
+    else:
+        why = os.strerror(number or errno.EADDRNOTAVAIL)
+    fix = "task.host=127.0.0.1 listens for this machine alone, task.host=0.0.0.0 on all its addresses"
+    return Finding(f"cannot listen on {host}:{port}: {why}", f"task.host={host}", fix=fix)
 
 
 def rename_job(port: int) -> str:

@@ -6,12 +6,17 @@ import re
 from collections.abc import Sequence
 
 Version = tuple[int, ...]
-PART = re.compile(r"(\^|~|>=|<=|>|<|=)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?(?:[-+][\w.+-]*)?")
+PART = re.compile(
+    r"(\^|~|>=|<=|>|<|=)?\s*v?(\d{1,9}|[xX*])(?:\.(\d{1,9}|[xX*]))?(?:\.(\d{1,9}|[xX*]))?(?:[-+][\w.+-]*)?"
+)
+LONGEST = 200  # characters of a selector
 RANGE = re.compile(r"(\S+)\s+-\s+(\S+)")
 
 
 def satisfies(version: str, selector: str) -> bool:
     """Whether a selector asks for a version, given as three numbers; one that cannot be read asks for none."""
+    if len(selector) > LONGEST:
+        return False
     number = tuple(int(part) for part in version.split(".")[:3])
     return any(_all(number, choice.strip()) for choice in selector.split("||"))
 

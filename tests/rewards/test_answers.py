@@ -65,6 +65,16 @@ def test_the_final_answer_is_the_last_box_else_the_last_block(text: str, answer:
         (r"$\boxed{1}$, $\boxed{2}$ and $\boxed{3}$", "1, 2, 3"),
         (r"\boxed{5}. \boxed{5}", "5"),
         (r"\boxed{1} so \boxed{2}", "2"),
+        (r"\boxed{4, \boxed{5}}", "4, 5"),  # the outermost box
+        (r"\boxed{\boxed{5}, 6}", "5, 6"),
+        (r"\boxed{1} and \boxed{\boxed{2}}", "1, 2"),
+        (r"\boxed{4 \boxed{5}", "5"),
+        (r"\boxed 5.", "5"),
+        (r"\fbox{5}", "5"),
+        ("<answer>The answer is 5</answer>", "5"),
+        ("<answer>Therefore $x = 5$.</answer>", "$x = 5$"),
+        ("<answer>The answer is not $5$</answer>", "The answer is not $5$"),
+        ("<answer>B) the result is $5$</answer>", "B) the result is $5$"),
     ],
 )
 def test_the_order_of_places(text: str, answer: str | None) -> None:

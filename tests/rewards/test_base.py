@@ -189,3 +189,9 @@ def test_a_class_is_made_with_its_parameters_and_keeps_its_state() -> None:
     assert reward(["a", "b"]) == [5.0, 5.0]
     assert reward.weight == 2.0
     assert reward.function.state_dict() == {"calls": 5}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("parameters", [{"max_failures": -1}, {"max_failures": 2}, {"weight": "x"}, {"weight": None}])
+def test_numbers_that_are_none_are_told(parameters) -> None:
+    with pytest.raises(ConfigError, match="is not a"):
+        load("format", **parameters)

@@ -83,3 +83,8 @@ def test_soft_overlong_punishment_by_hand() -> None:
     assert load("soft_overlong_punishment")(["a", "b"], completion_ids=[[1] * 12288, [1] * 14336]) == [0.0, -0.5]
     with pytest.raises(ConfigError, match="soft_punish_cache=200 is no part"):
         soft_overlong_punishment(["a"], [[1]], max_completion_len=100, soft_punish_cache=200)
+
+
+def test_tokens_that_are_not_known_are_skipped():
+    found = soft_overlong_punishment(["a", "b"], [None, [1] * 20], max_completion_len=20, soft_punish_cache=10)
+    assert found == [None, -1.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -11,9 +12,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
+from r1lab.rewards import verifier
 from r1lab.rewards.base import Failure
 from r1lab.rewards.pool import PATIENCE, Pool, Worker, pool
 
@@ -112,6 +115,37 @@ def test_a_question_is_asked_again_after_one_kill_and_fails_after_two(
     assert found[:2] == [True, False] and found[3] is True
     assert found[2] == Failure("math-verify's process was ended from outside, by SIGKILL, twice")
     assert small.judge([("twice", "twice")]) == [True]  # a failure is not remembered
+
+
+def test_a_question_that_crashes_its_process_twice_is_at_fault_itself(
+    small: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = Worker._exchange
+
+    def crashed(self: Worker, line: str, seconds: float) -> bytes | None:
+        if '"crash"' not in line:
+            return exchange(self, line, seconds)
+        assert self.child and self.child.stdin
+        self.child.stdin.close()  # the process ends by itself
+        self.child.stdin = None
+        return b""
+
+    monkeypatch.setattr(Worker, "_exchange", crashed)
+    assert small.judge([("crash", "a"), ("1", "crash"), ("a", "a")]) == [False, None, True]
+
+
+def test_an_exception_ends_no_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def compare(answer: str | None, _gold: str) -> bool:
+        if answer == "raise":
+            raise OverflowError
+        return True
+
+    for name in ("resource.setrlimit", "signal.signal", "signal.setitimer", "ctypes.CDLL", "logging.disable"):
+        monkeypatch.setattr(name, MagicMock())
+    monkeypatch.setattr(verifier, "compare", compare)
+    monkeypatch.setattr("sys.stdin", io.StringIO('["raise", "1"]\n["1", "1"]\n'))
+    verifier.main(1.0)
+    assert capsys.readouterr().out.split() == ['"faulty"', "true"]
 
 
 def test_a_process_without_processor_time_is_no_wrong_answer(small: Pool) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
@@ -121,6 +123,8 @@ def test_how_programs_end(
             "files[0]: the file name '/etc/x' leads out of the working folder",
         ),
         ({"files": [{"content": ""}, {"content": "zz", "encoding": "hex"}]}, "files[1]: the content is not hex"),
+        ({"version": "1" * 5000}, "python-1111"),
+        ({"version": "1" * 1_000_000}, "python-1111"),
         ({"language": "cobol"}, "cobol-* runtime is unknown"),
         ({"version": "2.x"}, "python-2.x runtime is unknown"),
         ({"run_timeout": "1"}, "If specified, run_timeout must be a number"),
@@ -128,6 +132,22 @@ def test_how_programs_end(
         ({"run_timeout": 60_001}, "run_timeout cannot exceed the configured limit of 60000"),
         ({"compile_cpu_time": 1e9}, "compile_cpu_time cannot exceed the configured limit of 60000"),
         ({"run_memory_limit": -2}, "run_memory_limit must be non-negative"),
+        ({"run_memory_limit": 1}, "run_memory_limit must be at least 16777216"),
+        ({"files": [{"content": "1", "name": "a"}, {"content": "", "name": "a/b"}]}, "files: 'a' is a file, and a"),
+        ({"files": [{"content": "1", "name": "a"}, {"content": "", "name": "./a"}]}, "files[1]: the file name 'a' is"),
+        ({"files": [{"content": "1", "name": "m\ud800"}]}, "files[0]: the file name 'm\\ud800' is no text"),
+        ({"files": [{"content": "1", "name": "a/" * 64 + "b"}]}, "files[0]: the file name 'a/a/"),
+        ({"files": [{"content": ""}] * 20_001}, "files holds 20001 files; 20000 may be"),
+        (
+            {"files": [{"content": "1", "name": "x"}, {"content": "2", "name": "main.py"}]},
+            "files: 'main.py' is the program's own name; the program here is 'x'",
+        ),
+        (
+            {"files": [{"content": "1", "name": "x"}, {"content": "2", "name": "main.py/y"}]},
+            "files: 'main.py' is a file, and a folder in 'main.py/y'",
+        ),
+        ({"language": "cms_ioi", "files": [{"name": "input.txt", "content": ""}]}, "cms_ioi needs the submission"),
+        ({"language": "cf_c++", "files": [{"name": "input.txt", "content": ""}]}, "cf_c++ needs the submission"),
         ({"stdin": 3}, "stdin must be a string"),
         ({"args": "x"}, "args must be an array of strings"),
         ({"args": ["a\0b"]}, "args must not hold the character NUL"),
@@ -137,8 +157,10 @@ def test_how_programs_end(
 )
 def test_jobs_that_are_none(client: Client, change: dict[str, Any], message: str) -> None:
     body = {"language": "python", "version": "*", "files": [{"content": "print(1)"}], **change}
-    answer = client.post("/api/v2/execute", json=body)
-    assert answer.status_code == 400
+    answer = client.post(
+        "/api/v2/execute", content=json.dumps(body), headers={"Content-Type": "application/json; charset=utf-8"}
+    )
+    assert answer.status_code == 400, answer.text
     assert answer.json()["message"].startswith(message)
 
 
@@ -170,6 +192,7 @@ def test_version_selectors(client: Client, selector: str) -> None:
         ("0.0.3", "^0.0.3", True), ("0.0.4", "^0.0.3", False), ("3.11.2", ">3.11", False), ("3.12.0", ">3.11", True),
         ("3.11.9", "<=3.11", True), ("3.12.0", "<=3.11", False), ("3.12.0", "<3.12", False), ("3.12.0", ">= 3", True),
         ("4.0.0", "2.0.0 - 3", False), ("3.9.0", "2 - 3", True), ("1.2.3", "v1.2.3", True), ("1.2.3", "latest", False),
+("1.2.3", "1" * 99, False), ("1.2.3", "^1." + "9" * 5000, False),
         ("1.2.3", "", True), ("1.2.3", "1.*.9", True), ("2.0.0", "1.x || >=2.0.0", True),
     ],
 )  # fmt: skip
@@ -188,9 +211,67 @@ def test_a_full_queue_is_told(local: LocalSandbox) -> None:
         assert full.headers["Retry-After"] == "1"
         assert full.json()["message"].startswith("3 jobs run or wait")
         answer = client.post("/execute_batch", json={"scripts": ["1"] * 4})
-        assert answer.status_code == 429
+        assert answer.status_code == 413  # as often as it may be sent
+        assert answer.json()["message"] == "4 scripts in one batch: there is never room for more than 3"
+        with ThreadPoolExecutor(1) as threads:
+            held = threads.submit(execute, client, "import time; time.sleep(1)")
+            while not client.get("/health").json()["jobs"]:
+                time.sleep(0.02)
+            assert client.post("/execute_batch", json={"scripts": ["1"] * 3}).status_code == 429
+            assert held.result().status_code == 200
         assert execute(client, "print(1)").status_code == 200
         assert client.get("/health").json() == {"status": "ok", "jobs": 0, "parallel": 1, "queue": 2}
+
+
+def half_sent(url: str, length: int = 999, body: bytes = b"{") -> socket.socket:
+    """A connection with a request whose body stops early."""
+    address = httpx.URL(url)
+    assert address.port
+    made = socket.create_connection((address.host, address.port), timeout=20)
+    head = f"POST /api/v2/execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}"
+    made.sendall(head.encode() + b"\r\n\r\n" + body)
+    return made
+
+
+def test_requests_sent_by_half_hold_no_place(local: LocalSandbox) -> None:
+    server = SandboxServer(local, parallel=1, queue=2, silence=3.0)
+    with serving(server) as url, httpx.Client(base_url=url, timeout=30) as client, ExitStack() as stack:
+        slow = [stack.enter_context(half_sent(url)) for _ in range(60)]
+        time.sleep(0.3)
+        assert client.get("/health").json()["jobs"] == 0
+        assert execute(client, "print(1)").status_code == 200
+        for one in slow:
+            said = one.recv(4096)
+            assert said.startswith(b"HTTP/1.1 408 ")
+            assert b"connection: close" in said.lower()
+        stack.enter_context(half_sent(url)).shutdown(socket.SHUT_WR)  # and one that is gone at once
+        assert execute(client, "print(1)").status_code == 200
+
+
+def test_a_body_in_drops_does_not_last_for_ever(local: LocalSandbox) -> None:
+    with serving(SandboxServer(local, silence=5.0, reading=0.5)) as url, half_sent(url) as dropping:
+        began = time.monotonic()
+        dropping.settimeout(0.1)
+        said = b""
+        while not said and time.monotonic() - began < 10:
+            dropping.sendall(b" ")
+            with suppress(TimeoutError):
+                said = dropping.recv(4096)
+        assert said.startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() - began < 4
+
+
+def test_bodies_that_cannot_be_read(client: Client) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = client.post("/api/v2/execute", content=b"no gzip", headers=headers)
+    assert answer.status_code == 400
+
+
+def test_arguments_with_half_a_surrogate_pair(client: Client) -> None:
+    body = {"language": "python", "version": "*", "files": [{"content": "import sys; print(sys.argv[1:])"}]}
+    content = json.dumps({**body, "args": ["a\ud800"]})
+    answer = client.post("/api/v2/execute", content=content, headers={"Content-Type": "application/json"})
+    assert answer.json()["run"]["stdout"] == "['a?']\n"
 
 
 def test_a_client_that_has_gone_costs_nothing(local: LocalSandbox) -> None:

@@ -37,6 +37,12 @@ def test_a_batch_reads_like_a_notebook(client: Client) -> None:
     assert error["execution"]["logs"]["stdout"] == ["x\n"]
     assert "KeyError" in error["execution"]["error"]["traceback"]
     assert syntax["execution"]["error"]["name"] == "SyntaxError"
+    for told in (error, syntax):
+        shown = told["execution"]["error"]["traceback"]
+        assert [shown] == told["execution"]["logs"]["stderr"]
+        assert "cell.py" not in shown
+        assert "ast.py" not in shown
+        assert 'File "script.py", line' in shown
     assert exits["execution"]["error"]["value"] == "3"
     assert (none["text"], none["execution"]["logs"]["stdout"]) == ("", [])
 
@@ -53,6 +59,42 @@ def test_scripts_that_do_not_end_well(client: Client) -> None:
     assert other["text"] == "hello\n"
     assert "no sandbox runs 'cobol'" in unknown["exception_str"]
     assert batch(client, []) == []
+
+
+def test_scripts_that_close_or_replace_what_they_print_to(client: Client) -> None:
+    closed, replaced, both = batch(
+        client,
+        [
+            "import sys; print('seen'); sys.stdout.close(); 1 / 0",
+            "import io, sys; print('seen'); sys.stdout = io.StringIO(); print('lost'); 7",
+            "import sys; sys.stdout.close(); sys.stderr.close(); 7",
+        ],
+    )
+    assert closed["exception_str"] == "ZeroDivisionError: division by zero"
+    assert closed["execution"]["logs"]["stdout"] == ["seen\n"]
+    assert (replaced["text"], replaced["execution"]["logs"]["stdout"]) == ("7", ["seen\n"])
+    assert both["text"] == "7"
+    assert "cell.py" not in str([closed, replaced, both])
+
+
+def test_errors_without_words(client: Client) -> None:
+    silent = "class E(Exception):\n    def __str__(self):\n        raise ValueError\n"
+    error, exits, deep = batch(
+        client,
+        [
+            silent + "raise E()",
+            silent + "raise SystemExit(E())",
+            "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError as e:\n"
+            "        raise KeyError(2) from e\nf()",
+        ],
+    )
+    assert error["execution"]["error"]["name"] == "E"
+    assert "str() of E fails" in error["exception_str"]
+    assert "str() of E fails" in exits["exception_str"]
+    shown = deep["execution"]["error"]["traceback"]
+    assert "ZeroDivisionError" in shown
+    assert "in f" in shown
+    assert "cell.py" not in error["execution"]["error"]["traceback"] + exits["exception_str"] + shown
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from r1lab.providers.piston import PistonSandbox
-from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Program, Test
+from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Program, Test, Verdict
 from r1lab.sandbox.local import LocalSandbox
+from r1lab.sandbox_server import jobs
+from r1lab.sandbox_server.contests import submission_of
+from r1lab.sandbox_server.jobs import Most
 from tests.sandbox.served import Client
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
@@ -81,6 +84,127 @@ def test_ioi_jobs_of_other_forms(client: Client) -> None:
     assert "does not compile" in broken.json()["message"]
     odd = client.post("/api/v2/execute", json=ioi("return 1;", **{"graders/grader_config.json": "{"}))
     assert (odd.status_code, odd.json()["message"][:33]) == (400, "graders/grader_config.json is no ")
+
+
+MANAGER = '#include <cstdio>\nint main() { puts("1"); }'
+WANTED = "task_type_parameters_Communication_num_processes"
+
+
+def communication(**settings: Any) -> dict[str, Any]:
+    config = json.dumps({"task_type": "Communication", "code": "sum", **settings})
+    return ioi("return a + b;", **{"graders/manager.cpp": MANAGER, "graders/grader_config.json": config})
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(40, "40"), (10_000, "10000"), (-3, "-3"), (0, "0"), ("x", "'x'"), (1.5, "1.5"), (True, "True"), ([], "[]"),
+     (10**300, "1000")],
+)  # fmt: skip
+def test_processes_that_no_task_may_have(client: Client, local: LocalSandbox, asked: Any, said: str) -> None:
+    job = communication(**{WANTED: asked})
+    answer = client.post("/api/v2/execute", json=job)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(f"the task asks for {said}")
+    assert answer.json()["message"].endswith("processes; it may have from 1 to 8")
+    graders = {item["name"]: item["content"] for item in job["files"]}
+    (outcome,) = local.run(IOIProgram("sum", graders.pop("graders/sum.cpp"), graders), [Test("1 2", "3")])
+    assert outcome.verdict is Verdict.INFRASTRUCTURE
+    assert outcome.detail == answer.json()["message"]
+    assert len(local.boxes) <= 2
+
+
+@pytest.mark.parametrize("asked", ["2", 2, None])
+def test_processes_that_a_task_may_have(client: Client, asked: Any) -> None:
+    answer = client.post("/api/v2/execute", json=communication(**{WANTED: asked}))
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x/grader_config.json", "[", "x/grader_config.json is no JSON: "),
+        ("x/grader_config.json", "[" * 100_000, "x/grader_config.json is no JSON: "),
+        ("x/grader_config.json", "[]", "x/grader_config.json must be a JSON object"),
+        ("x/grader_config.json", "9" * 9999, "x/grader_config.json is no JSON: "),
+        ("graders/grader_config.json", '"x"', "graders/grader_config.json must be a JSON object"),
+        (
+            "graders/grader_config.json",
+            json.dumps({"task_type_parameters_Communication_manager_args": "a\0"}),
+            "graders/grader_config.json: task_type_parameters_Communication_manager_args holds the character NUL",
+        ),
+        ("graders/grader.cpp/x", "", "files: 'graders/grader.cpp' is a file, and a folder in "),
+    ],
+)
+def test_settings_that_are_none(client: Client, local: LocalSandbox, name: str, content: str, message: str) -> None:
+    job = ioi("return a + b;", **{"graders/grader_config.json": None, "graders/manager.cpp": MANAGER, name: content})
+    answer = client.post("/api/v2/execute", json=job)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(message)
+    graders = {item["name"]: item["content"] or " " for item in job["files"]}
+    (outcome,) = local.run(IOIProgram("sum", graders.pop("graders/sum.cpp"), graders), [Test("1 2", "3")])
+    assert outcome.verdict is Verdict.INFRASTRUCTURE
+    assert outcome.detail.startswith(message.removeprefix("files: "))
+
+
+def test_tasks_get_no_more_than_the_server_has(client: Client) -> None:
+    most = Most(run_timeout=20_000, run_cpu_time=3000, run_memory_limit=512 << 20)
+
+    def asked(body: dict[str, Any], most: Most = most) -> Limits:
+        return submission_of(jobs.read(body, Limits(seconds=5, wall_seconds=30), most), most)[2]
+
+    greedy = {"task_type": "Batch", "code": "sum", "time_limit": 1e6, "memory_limit": 1e14}
+    limits = asked(ioi("return 1;", **{"graders/grader_config.json": json.dumps(greedy)}))
+    assert (limits.memory, limits.seconds) == (512 << 20, 3.0)
+    limits = asked(codeforces("", settings="TIME_LIMIT=100000\nMEMORY_LIMIT=100000000"))
+    assert (limits.memory, limits.seconds, limits.wall_seconds <= 20) == (512 << 20, 3.0, True)
+    limits = asked(codeforces("", settings="TIME_LIMIT=1\nMEMORY_LIMIT=64"))
+    assert (limits.memory, limits.seconds) == (64 << 20, 1.0)
+    assert asked(codeforces("", settings="MEMORY_LIMIT=1")).memory == 16 << 20  # with less, nothing starts
+    unlimited = Most(0, 0, 0, 0, 0, 0)
+    assert asked(codeforces("", settings="MEMORY_LIMIT=100000"), unlimited).memory == 100_000 << 20
+    source = "x = bytearray(6 << 30)"
+    told = client.post("/api/v2/execute", json=codeforces(source, settings="MEMORY_LIMIT=100000000")).json()
+    assert "Memory limit exceeded (4096MB)" in told["run"]["stderr"]
+
+
+BREAKS = "#include <cstdlib>\nint main() { abort(); }"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"checker/checker.cpp": BREAKS},
+        {"checker/checker.cpp": "int main("},
+        {"checker/checker.cpp": "int main() {}"},
+        {"checker/checker.cpp": None, "graders/manager.cpp": "int main() {}", "graders/grader_config.json": None},
+    ],
+    ids=["breaks", "does not compile", "says nothing", "a manager that says nothing"],
+)
+def test_a_broken_judge_is_the_tasks_fault(client: Client, local: LocalSandbox, files: dict[str, Any]) -> None:
+    job = ioi("return a + b;", **files)
+    graders = {item["name"]: item["content"] for item in job["files"]}
+    source = graders.pop("graders/sum.cpp")
+    (outcome,) = local.run(IOIProgram("sum", source, graders), [Test("1 2", "3")])
+    assert outcome.verdict is Verdict.INFRASTRUCTURE
+    assert outcome.detail.startswith("the task's own checker fails")
+    answer = client.post("/api/v2/execute", json=job)
+    assert answer.status_code == 500
+    assert answer.json()["message"].startswith("the task's own checker fails")
+
+
+def test_a_manager_that_falls_silent_with_its_program_is_not_broken(client: Client) -> None:
+    files = {"checker/checker.cpp": None, "graders/manager.cpp": "int main() {}", "graders/grader_config.json": None}
+    source = "signed char *p = nullptr; *(volatile signed char *)p = 1; return a + b;"
+    files["graders/grader.cpp"] = '#include "sum.h"\nint main() { return add(1, 2); }'
+    told = client.post("/api/v2/execute", json=ioi(source, **files)).json()
+    assert (told["run"]["stdout"], told["run"]["code"]) == ("0\n", 1)
+    assert "Runtime error" in told["run"]["stderr"]
+
+
+def test_a_broken_checker_in_python_is_the_tasks_fault(local: LocalSandbox) -> None:
+    (outcome,) = local.run(CodeforcesProgram("python", "print(1)", "1 / 0"), [Test("", "1")])
+    assert outcome.verdict is Verdict.INFRASTRUCTURE
+    assert outcome.detail.startswith("the task's own checker fails")
 
 
 def codeforces(

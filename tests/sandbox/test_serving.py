@@ -191,6 +191,25 @@ def test_an_address_that_is_taken(start: Start, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("nope.invalid", "no host is known by that name"),
+        ("203.0.113.7", "Cannot assign requested address"),
+        ("a..b", "no host can have that name"),
+    ],
+)
+def test_an_address_that_is_not_this_machines(tmp_path: Path, host: str, why: str) -> None:
+    command = [sys.executable, "-m", "r1lab", "task=sandbox_server", "task.port=0", f"task.host={host}"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"cannot listen on {host}:0: {why}" in done.stderr
+    assert "task.host=127.0.0.1" in done.stderr
+    assert "task.port=0" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_its_plan(r1lab: CommandLine) -> None:
     assert r1lab.plan("task=sandbox_server", "task.port=0").errors == []
     found = r1lab.all("task=sandbox_server", "sandbox=piston", "task.port=70000", "task.parallel=0")

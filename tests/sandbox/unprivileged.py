@@ -1,4 +1,4 @@
-"""The attacks, as a user without rights; test_attacks.py starts it from a copy of the package that such a user may read.
+"""The attacks, as a user without rights; test_attacks.py starts it from a copy of the package such a user may read.
 
 python -m tests.sandbox.unprivileged NAME …     # prints the attacks that were not withstood, as JSON
 """
