@@ -13,7 +13,6 @@ from r1lab.config.packages import EXTRAS
 from r1lab.config.source import (
     Parameter,
     accepts,
-    class_members,
     columns_and_settings,
     defined_in,
     exists,
@@ -22,6 +21,7 @@ from r1lab.config.source import (
     parameters,
 )
 from r1lab.errors import Finding
+from r1lab.plan.upstream_words import ENUMS, RENAMED, enum_values
 from r1lab.wording import nearest, some
 
 SCHEMA = "r1lab.config.schema"
@@ -39,30 +39,10 @@ TYPED = {
     "hub": "Hub",
 }
 ALLOWED_ROOTS = ("r1lab", "trl", "transformers", "peft")
-RENAMED = {  # words of older TRL and transformers versions, and what they are called now
-    "warmup_ratio": "warmup_steps",
-    "max_seq_length": "max_length",
-    "evaluation_strategy": "eval_strategy",
-    "no_cuda": "use_cpu",
-    "num_train_steps": "max_steps",
-    "batch_size": "per_device_train_batch_size",
-    "lr": "learning_rate",
-    "kl_coef": "beta",
-    "max_new_tokens": "max_completion_length",
-}
 PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false": "true", "a list": "[A,B]"}
 LISTS = ("reward", "tracker")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
 TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
-ENUMS = {
-    "lr_scheduler_type": "SchedulerType",
-    "save_strategy": "SaveStrategy",
-    "optim": "OptimizerNames",
-    "hub_strategy": "HubStrategy",
-    "logging_strategy": "IntervalStrategy",
-    "eval_strategy": "IntervalStrategy",
-}
-BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 Where = Callable[[str], str]
 
 
@@ -188,14 +168,6 @@ def value_findings(key: str, value: Any, parameter: Parameter, where: Where) -> 
         fix = f"{key}={PLACEHOLDERS.get(kinds, 'VALUE')}"
         return [Finding(f"{key} takes {kinds}, not {value!r}", where(key), fix=fix)]
     return []
-
-
-def enum_values(name: str) -> set[str]:
-    """The values of one of transformers' string enums, read from source."""
-    for module in ("transformers.trainer_utils", "transformers.training_args"):
-        if members := class_members(f"{module}.{name}"):
-            return {str(value) for value in members.values()}
-    return set()
 
 
 def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: DictConfig) -> Finding:
