@@ -23,7 +23,6 @@ ENUMS = {
     "logging_strategy": "IntervalStrategy",
     "eval_strategy": "IntervalStrategy",
 }
-BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 
 
 def enum_values(name: str) -> set[str]:
