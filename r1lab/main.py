@@ -50,7 +50,7 @@ def main() -> None:
                 console.show_plans(request.plans, as_json=request.dry_run == "json")
                 if request.dry_run == "full":
                     run_audits(request)
-            elif request.plans[0].cfg.task.get("folder") is False:
+            elif request.plans[0].cfg.task.get("folder") is False and not elsewhere(arguments.overrides):
                 for plan in request.plans:
                     run_in_place(plan.cfg)
             else:
@@ -99,6 +99,12 @@ def run_audits(request: Request) -> None:
         raise ConfigError(errors)
 
 
+def elsewhere(words: Sequence[str]) -> bool:
+    """Whether a launcher was chosen: even a task without a folder of its own then runs where that one puts it."""
+    chosen = [word.partition("=")[2] for word in words if word.startswith("hydra/launcher=")]
+    return bool(chosen) and chosen[-1] != "basic"
+
+
 def run_in_place(cfg: DictConfig) -> None:
     """Run a task that writes no folder of its own, here and now."""
     module, _, name = str(cfg.task._target_).rpartition(".")
@@ -114,6 +120,9 @@ def job(cfg: DictConfig) -> float | None:
     run_dir = Path(display(Path(hydra_cfg.runtime.output_dir)))
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
+        if plan.cfg.task.get("folder") is False:
+            run_in_place(plan.cfg)
+            return None
         console.announce(plan)
         own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
         typed = shlex.join(["python", "-m", "r1lab", *own, *hydra_cfg.overrides.task])

@@ -254,3 +254,8 @@ def test_the_plan_of_a_run_is_what_the_worker_reads(r1lab: CommandLine) -> None:
     assert "${" not in text
     assert "hydra" not in text
     assert cfg.dataset.seed == 9
+
+
+def test_a_task_without_a_folder_goes_where_a_launcher_puts_it() -> None:
+    assert main.elsewhere(["task=sandbox_server", "hydra/launcher=submitit_slurm"])
+    assert not main.elsewhere(["task=sandbox_server"]) and not main.elsewhere(["hydra/launcher=basic"])

@@ -89,6 +89,8 @@ def rename_job(port: int) -> str:
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         return ""
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):  # whose number is one of its jobs' as well: that would rename all
+        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     name = f"piston-worker-{port}"
     try:
         subprocess.run(

@@ -168,6 +168,16 @@ def test_slurm_hears_of_it(start: Start, tmp_path: Path) -> None:
     assert "whoever reaches this port may run programs" in said
 
 
+def test_one_job_of_an_array_is_renamed_alone(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/told\n')
+    (tmp_path / "scontrol").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    process, _ = start(SLURM_JOB_ID="4711", SLURM_ARRAY_JOB_ID="4711", SLURM_ARRAY_TASK_ID="2", PATH=path)
+    process.terminate()
+    assert "job 4711_2 is now piston-worker-" in rest(process)
+    assert (tmp_path / "told").read_text().split()[1] == "JobId=4711_2"
+
+
 def test_slurm_without_scontrol_is_no_end(start: Start, tmp_path: Path) -> None:
     (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'Access denied' >&2\nexit 1\n")
     (tmp_path / "scontrol").chmod(0o755)
