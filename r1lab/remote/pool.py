@@ -1,0 +1,136 @@
+"""Several servers that do the same: requests in turn to the least busy one, and none to one that is down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from r1lab.errors import ConfigError
+from r1lab.remote.retrying import Unavailable
+
+log = logging.getLogger("r1lab")
+REST = 2.0  # seconds that an endpoint is left alone after its first failure in a row; doubled with each further one
+LONGEST_REST = 60.0
+LOOK_AGAIN = 10.0  # seconds between two looks for other endpoints while none of the known ones answers
+
+
+@dataclass(eq=False)
+class Endpoint:
+    """One server.
+
+    Args:
+        url: of its API, without a slash at the end.
+        busy: requests that it works on now.
+        failures: in a row.
+        rests_until: on the monotonic clock; it gets no request before.
+    """
+
+    url: str
+    busy: int = 0
+    failures: int = 0
+    rests_until: float = 0.0
+
+
+class Pool:
+    """Endpoints, each with at most `per_endpoint` requests at once. For one event loop.
+
+    Args:
+        urls: of the endpoints.
+        per_endpoint: requests at once.
+        discover: finds endpoints anew when all known ones are down; None where they are a fixed list.
+        patience: seconds that a request may wait while no endpoint is up.
+    """
+
+    def __init__(
+        self,
+        urls: Iterable[str],
+        per_endpoint: int,
+        discover: Callable[[], list[str]] | None = None,
+        patience: float = 120.0,
+    ):
+        self.endpoints = [Endpoint(url) for url in urls]
+        self.per_endpoint, self.discover, self.patience = per_endpoint, discover, patience
+        self._changed = asyncio.Condition()
+        self._looked = -math.inf
+
+    async def acquire(self, avoid: Iterable[Endpoint] = ()) -> Endpoint:
+        """The least busy endpoint that is up, once there is one with room; give it back with `release`.
+
+        Args:
+            avoid: endpoints to take only where there is no other.
+
+        Raises:
+            Unavailable: none was up for `patience` seconds.
+        """
+        avoided = set(avoid)
+        gives_up = None
+        async with self._changed:
+            while True:
+                now = time.monotonic()
+                up = [item for item in self.endpoints if item.rests_until <= now]
+                free = [item for item in up if item.busy < self.room(item)]
+                if preferred := [item for item in free if item not in avoided] or free:
+                    least = min(item.busy for item in preferred)
+                    chosen = random.choice([item for item in preferred if item.busy == least])
+                    chosen.busy += 1
+                    return chosen
+                if up:
+                    gives_up = None
+                else:
+                    gives_up = gives_up or now + self.patience
+                    if now >= gives_up:
+                        raise Unavailable(f"no endpoint answers: {', '.join(item.url for item in self.endpoints)}")
+                    if await self._look(now):
+                        continue
+                soonest = min((item.rests_until for item in self.endpoints if item.rests_until > now), default=now + 1)
+                try:
+                    await asyncio.wait_for(self._changed.wait(), max(0.01, min(soonest, gives_up or soonest) - now))
+                except TimeoutError:
+                    continue
+
+    def room(self, endpoint: Endpoint) -> int:
+        """Requests that an endpoint may have at once: one, to try it, after a failure."""
+        return 1 if endpoint.failures else self.per_endpoint
+
+    async def release(self, endpoint: Endpoint, failed: bool = False, rest: float | None = None) -> None:
+        """Give an endpoint back.
+
+        Args:
+            endpoint: as `acquire` gave it.
+            failed: whether it did not answer, so that it is left alone for a while.
+            rest: seconds that it asked to be left alone.
+        """
+        async with self._changed:
+            endpoint.busy -= 1
+            if failed:
+                endpoint.failures += 1
+                pause = min(LONGEST_REST, REST * 2 ** (endpoint.failures - 1))
+                endpoint.rests_until = time.monotonic() + pause * random.uniform(0.75, 1.0)
+                log.warning("endpoint %s does not answer; tried again in %.0f s", endpoint.url, pause)
+            elif rest:
+                endpoint.rests_until = time.monotonic() + min(rest, LONGEST_REST)
+            else:
+                endpoint.failures = 0
+            self._changed.notify_all()
+
+    async def _look(self, now: float) -> bool:
+        """Look for endpoints that are not known yet; whether there are any."""
+        if self.discover is None or now - self._looked < LOOK_AGAIN:
+            return False
+        self._looked = now
+        try:
+            found = await asyncio.to_thread(self.discover)
+        except ConfigError as error:
+            log.warning("no new endpoints: %s", error)
+            return False
+        known = {item.url: item for item in self.endpoints}
+        new = [url for url in found if url not in known]
+        kept = [known[url] for url in found if url in known]
+        if found:
+            self.endpoints = [*kept, *map(Endpoint, new)]
+        return bool(new)
