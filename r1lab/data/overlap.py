@@ -69,7 +69,7 @@ class Overlap:
                 for start in range(len(words) - n + 1):
                     self.grams.setdefault(" ".join(words[start : start + n]), {}).setdefault(source, place)
         every = pa.array([document for documents in sources.values() for document in documents], pa.string())
-        hashes = [_grams(*_words(part)[:2], n)[0] for part in _parts(every)]
+        hashes = [grams_of(*words_of(part)[:2], n)[0] for part in parts_of(every)]
         self.hashes = np.unique(np.concatenate(hashes)) if hashes else np.empty(0, np.uint64)
         self.table = np.zeros(1 << TABLE_BITS, bool)
         self.table[self.hashes >> np.uint64(64 - TABLE_BITS)] = True
@@ -85,14 +85,14 @@ class Overlap:
             array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
         found: list[Match] = []
         start = 0
-        for part in _parts(array):
+        for part in parts_of(array):
             found += self._find(part, start)
             start += len(part)
         return found
 
     def _find(self, part: pa.Array, first: int) -> list[Match]:
-        words, rows, counts = _words(part)
-        grams, places = _grams(words, rows, self.n)
+        words, rows, counts = words_of(part)
+        grams, places = grams_of(words, rows, self.n)
         likely = np.flatnonzero(self.table[grams >> np.uint64(64 - TABLE_BITS)])
         if len(likely) and len(self.hashes):
             near = np.searchsorted(self.hashes, grams[likely])
@@ -120,7 +120,7 @@ class Overlap:
                     yield Match(row, source, document, span)
 
 
-def _parts(array: pa.Array) -> Iterator[pa.Array]:
+def parts_of(array: pa.Array) -> Iterator[pa.Array]:
     """Slices of about `CHUNK` bytes, and at least one text."""
     start = 0
     offsets = np.concatenate([[0], np.cumsum(pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False))])
@@ -131,7 +131,7 @@ def _parts(array: pa.Array) -> Iterator[pa.Array]:
         start = end
 
 
-def _words(texts: pa.Array) -> tuple[Words, Places, Places]:
+def words_of(texts: pa.Array) -> tuple[Words, Places, Places]:
     """Hashes of the words of texts in a row, the text that each is of, and how many each text has."""
     lower = pc.utf8_lower(pc.fill_null(texts.cast(pa.string()), ""))
     if not pc.all(pc.string_is_ascii(lower), min_count=0).as_py():
@@ -154,7 +154,7 @@ def _words(texts: pa.Array) -> tuple[Words, Places, Places]:
     return hashes, np.repeat(np.arange(len(counts)), counts), counts
 
 
-def _grams(words: Words, rows: Places, n: int) -> tuple[Words, Places]:
+def grams_of(words: Words, rows: Places, n: int) -> tuple[Words, Places]:
     """Hashes of all n words in a row of the same text, and the place of the first of them."""
     if len(words) < n:
         return np.empty(0, np.uint64), np.empty(0, np.int64)

@@ -85,8 +85,8 @@ def test_a_collision_of_hashes_is_no_match(monkeypatch):
         grams, places = real(words, rows, n)
         return grams * 0, places
 
-    real = overlap._grams
-    monkeypatch.setattr(overlap, "_grams", everything_alike)
+    real = overlap.grams_of
+    monkeypatch.setattr(overlap, "grams_of", everything_alike)
     found = Overlap({"s": ["a b c"]}, 2).find(["x y z", "q a b"])
     assert [match.row for match in found] == [1]
 
