@@ -68,5 +68,6 @@ class Engine(Protocol):
         Args:
             on_progress: told how many are done.
             on_completion: given each completion as soon as it is there, in any order; what it raises ends the sampling.
+                Nothing is returned then, so that memory does not grow with what was made.
         """
         ...

@@ -72,21 +72,23 @@ class ServerEngine:
         Raises:
             EngineError: no server answers, or none serves the model.
         """
-        results: list[list[Completion | None]] = [[None] * sampling.n for _ in prompts]
+        results: dict[Work, Completion] = {}
         done = 0
 
         def keep(place: int, index: int, completion: Completion) -> None:
             nonlocal done
-            results[place][index - sampling.first] = completion
             done += 1
             if on_completion:
                 on_completion(place, index, completion)
+            else:
+                results[place, index] = completion
             if on_progress:
                 on_progress(done, len(prompts) * sampling.n)
 
-        work = ((place, sampling.first + j) for place in range(len(prompts)) for j in range(sampling.n))
+        indices = range(sampling.first, sampling.first + sampling.n)
+        work = ((place, index) for place in range(len(prompts)) for index in indices)
         self.background.call(self._generate(prompts, sampling, work, keep))
-        return [[item for item in row if item is not None] for row in results]
+        return [] if on_completion else [[results[place, j] for j in indices] for place in range(len(prompts))]
 
     def close(self) -> None:
         """End what is running."""

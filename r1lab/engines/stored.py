@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from r1lab.engines.base import Completion, Conversation, Engine, OnProgress, Sampling
-from r1lab.engines.store import Store, key_of
+from r1lab.engines.store import Lookup, Store, key_of
 
+Failures = dict[tuple[str, int], Completion]  # by key and index
 COUNTED = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")  # of the sampling; how many does not matter
 KEPT = ("reasoning", "prompt_tokens")  # of a completion, where it has them
 
@@ -40,36 +41,53 @@ def complete(
         StorageError: the store cannot be written.
         EngineError: the engine fails as a whole; what it made is kept.
     """
+    failures = fill(engine, store, prompts, sampling, identity, on_progress)
+    with store.lookup() as lookup:
+        keys = keys_of(prompts, sampling, identity)
+        return [completions_of(lookup, key, sampling.n, failures) for key in keys]
+
+
+def fill(
+    engine: Engine,
+    store: Store,
+    prompts: Sequence[Conversation],
+    sampling: Sampling,
+    identity: Mapping[str, Any],
+    on_progress: OnProgress | None = None,
+) -> Failures:
+    """Make what is missing for `complete`; completions go to the store alone, so that memory does not grow.
+
+    Returns:
+        What could not be made.
+    """
     keys = keys_of(prompts, sampling, identity)
-    failures: dict[tuple[str, int], Completion] = {}
+    failures: Failures = {}
     total = len(prompts) * sampling.n
     times = Counter(keys)
     done = total - sum(len(store.missing(key, sampling.n)) * many for key, many in times.items())
-
-    def tell() -> None:
-        if on_progress:
-            on_progress(done, total)
-
-    tell()
+    if on_progress:
+        on_progress(done, total)
     for places, first, count in gaps(store, keys, sampling.n):
 
         def keep(place: int, index: int, completion: Completion, places: list[int] = places) -> None:
             nonlocal done
-            where = places[place]
+            key = keys[places[place]]
             if completion.error:
-                failures[keys[where], index] = completion
-                store.add_failure(keys[where], index, f"{completion.finish}: {completion.error}")
+                failures[key, index] = completion
+                store.add_failure(key, index, f"{completion.finish}: {completion.error}")
             else:
-                store.add(keys[where], index, record_of(completion))
-            done += times[keys[where]]
-            tell()
+                store.add(key, index, record_of(completion))
+            done += times[key]
+            if on_progress:
+                on_progress(done, total)
 
         engine.generate([prompts[i] for i in places], replace(sampling, n=count, first=first), None, keep)
-    with store.lookup() as lookup:
-        return [
-            [failures.get((key, index)) or completion_of(lookup(key, index)) for index in range(sampling.n)]
-            for key in keys
-        ]
+    return failures
+
+
+def completions_of(lookup: Lookup, key: str, n: int, failures: Failures) -> list[Completion]:
+    """The n completions of a key, read from the store; failures stand in the place of what is not there."""
+    return [failures.get((key, index)) or completion_of(lookup(key, index)) for index in range(n)]
 
 
 def gaps(store: Store, keys: Sequence[str], n: int) -> Iterator[tuple[list[int], int, int]]:

@@ -47,13 +47,15 @@ class TransformersEngine:
         size = max(1, self.batch // sampling.n)
         with evaluating(self.model):
             for start in range(0, len(prompts), size):
-                results += self._batch(prompts[start : start + size], sampling, generator)
-                for i in range(start, len(results)):
-                    for j, completion in enumerate(results[i]):
-                        if on_completion:
-                            on_completion(i, sampling.first + j, completion)
+                made = self._batch(prompts[start : start + size], sampling, generator)
+                if on_completion is None:
+                    results += made
+                else:
+                    for i, row in enumerate(made, start):
+                        for j, completion in enumerate(row, sampling.first):
+                            on_completion(i, j, completion)
                 if on_progress:
-                    on_progress(len(results) * sampling.n, len(prompts) * sampling.n)
+                    on_progress((start + len(made)) * sampling.n, len(prompts) * sampling.n)
         return results
 
     def _batch(

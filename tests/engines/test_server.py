@@ -82,13 +82,15 @@ def test_completions_are_given_as_they_come(serve):
     server = serve(echo)
     seen, counts = [], []
     engine = ServerEngine([server.url])
-    rows = engine.generate(
+    rows = engine.generate([ask("a"), ask("b")], Sampling(n=2))
+    nothing = engine.generate(
         [ask("a"), ask("b")],
         Sampling(n=2),
         lambda done, total: counts.append((done, total)),
         lambda place, index, item: seen.append((place, index, item)),
     )
     engine.close()
+    assert nothing == []
     assert sorted(seen, key=lambda item: item[:2]) == [(i, j, rows[i][j]) for i in range(2) for j in range(2)]
     assert counts == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
