@@ -7,6 +7,7 @@
     │   └── ResumeError      a folder that cannot be resumed as asked
     ├── RunError             the run started and failed; exit code 1
     │   ├── RewardError      a reward broke its contract, or its machinery failed
+    │   ├── EngineError      the server that makes completions does not answer, or serves another model
     │   ├── SandboxError     no program can be run safely here
     │   ├── HubError         something is not on the Hub yet
     │   └── StorageError     the disk is full or the run's folder cannot be written
@@ -79,6 +80,10 @@ class RunError(R1labError):
 
 class RewardError(RunError):
     """A reward returned the wrong number of values, values that are not finite, or too many failures."""
+
+
+class EngineError(RunError):
+    """A server that makes completions does not answer, or serves another model than the run asks for."""
 
 
 class SandboxError(RunError):

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "hub": {"config", "runs", *FLOOR},
     "trackers": {"config", "runs", *FLOOR},
     "report": FLOOR,
-    "engines": FLOOR,
+    "engines": {"remote", *FLOOR},
     "data": {"config", "rows", *FLOOR},
     "remote": FLOOR,
     "sandbox": {"config", *FLOOR},

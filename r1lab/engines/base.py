@@ -8,6 +8,7 @@ from typing import Protocol
 
 Conversation = list[dict[str, str]]
 OnProgress = Callable[[int, int], None]  # completions done, completions asked for
+OnCompletion = Callable[[int, int, "Completion"], None]  # place of the prompt, index of the completion, completion
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Sampling:
     """How to sample.
 
     `n` completions of each prompt, of at most `max_tokens` tokens with the end. `temperature` 0 takes the likeliest
-    token; `top_k` 0, `top_p` 1 and `min_p` 0 exclude none.
+    token; `top_k` 0, `top_p` 1 and `min_p` 0 exclude none. `first` is the index of the first of the n, for engines
+    whose dice depend on it: asking for more later gives others.
     """
 
     n: int = 1
@@ -25,26 +27,47 @@ class Sampling:
     max_tokens: int = 512
     seed: int = 0
     min_p: float = 0.0
+    first: int = 0
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One completion: its text without special tokens, its tokens including the end, "stop" or "length".
+    """One completion.
 
-    `ids` are those tokens, where the engine knows them.
+    Attributes:
+        text: without special tokens, and without what the engine keeps apart as reasoning.
+        tokens: with the end, and with the reasoning's.
+        finish: "stop", "length", "refusal" (the server would not), "overflow" (the prompt leaves no room) or "error".
+        ids: its tokens, where the engine knows them.
+        reasoning: what the engine keeps apart.
+        prompt_tokens: of the prompt, where the engine counts them.
+        error: why there is none; "" where there is one.
     """
 
     text: str
     tokens: int
     finish: str
     ids: tuple[int, ...] | None = None
+    reasoning: str = ""
+    prompt_tokens: int | None = None
+    error: str = ""
 
 
 class Engine(Protocol):
     """Something that completes conversations."""
 
     def generate(
-        self, prompts: Sequence[Conversation], sampling: Sampling, on_progress: OnProgress | None = None
+        self,
+        prompts: Sequence[Conversation],
+        sampling: Sampling,
+        on_progress: OnProgress | None = None,
+        on_completion: OnCompletion | None = None,
     ) -> list[list[Completion]]:
-        """Sample `sampling.n` completions of each prompt, in the order of the prompts."""
+        """Sample `sampling.n` completions of each prompt, in the order of the prompts.
+
+        Args:
+            on_progress: told how many are done.
+            on_completion: given each completion as soon as it is there, in any order; what it raises ends the sampling.
+                Nothing is returned then, so that memory does not grow with what was made.
+        """
         ...

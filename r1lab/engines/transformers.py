@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from r1lab.engines.base import Completion, Conversation, OnProgress, Sampling
+from r1lab.engines.base import Completion, Conversation, OnCompletion, OnProgress, Sampling
 from r1lab.engines.sampler import can_sample, sample
 
 
@@ -34,20 +34,28 @@ class TransformersEngine:
         self.shortcuts = shortcuts
 
     def generate(
-        self, prompts: Sequence[Conversation], sampling: Sampling, on_progress: OnProgress | None = None
+        self,
+        prompts: Sequence[Conversation],
+        sampling: Sampling,
+        on_progress: OnProgress | None = None,
+        on_completion: OnCompletion | None = None,
     ) -> list[list[Completion]]:
-        """Sample `sampling.n` completions of each prompt, in the order of the prompts.
-
-        The same seed, prompts and batch give the same completions.
-        """
-        generator = torch.Generator(self.model.device).manual_seed(sampling.seed)
+        """See `Engine.generate`. The same seed, first index, prompts and batch give the same completions."""
+        seed = sampling.seed if sampling.first == 0 else hash((sampling.seed, sampling.first)) % 2**63
+        generator = torch.Generator(self.model.device).manual_seed(seed)
         results: list[list[Completion]] = []
         size = max(1, self.batch // sampling.n)
         with evaluating(self.model):
             for start in range(0, len(prompts), size):
-                results += self._batch(prompts[start : start + size], sampling, generator)
+                made = self._batch(prompts[start : start + size], sampling, generator)
+                if on_completion is None:
+                    results += made
+                else:
+                    for i, row in enumerate(made, start):
+                        for j, completion in enumerate(row, sampling.first):
+                            on_completion(i, j, completion)
                 if on_progress:
-                    on_progress(len(results) * sampling.n, len(prompts) * sampling.n)
+                    on_progress((start + len(made)) * sampling.n, len(prompts) * sampling.n)
         return results
 
     def _batch(

@@ -1,0 +1,246 @@
+"""Completions from servers that speak OpenAI's chat API: vLLM, SGLang, or anything else with /v1/chat/completions.
+
+Each completion is a request of its own, with a seed that follows from the run's seed, the prompt and its index, so that
+a run that is resumed, or asked for more, gets what it would have got. What goes wrong is tried again with back-off and
+then recorded as what it was; a failure never looks like an empty answer.
+
+Source: https://platform.openai.com/docs/api-reference/chat, https://docs.vllm.ai (OpenAI-compatible server).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import aiohttp
+
+from r1lab.engines.base import Completion, Conversation, OnCompletion, OnProgress, Sampling
+from r1lab.errors import EngineError
+from r1lab.remote.background import Background
+from r1lab.remote.pool import Endpoint, Pool
+from r1lab.remote.retrying import Unavailable, delay, seconds_of
+from r1lab.wording import some
+
+Work = tuple[int, int]  # the prompt's place, the completion's index
+TOO_LONG = ("maximum context length", "context length", "max_model_len", "longer than the maximum model length")
+PASSING = (408, 409, 425, 429)  # and all from 500 on: another try may go better
+SHOWN = 300  # characters of a server's words
+
+
+class ServerEngine:
+    """Completions from one or several servers of the same model.
+
+    Args:
+        urls: of the servers, up to and with /v1.
+        model: as the servers call it; None: the one that they serve.
+        api_key: sent as a bearer token.
+        in_flight: requests that each server has at once.
+        tries: of a completion before its failure is recorded.
+        timeout: seconds for one completion.
+        patience: seconds without any server before the run ends.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        model: str | None = None,
+        *,
+        api_key: str | None = None,
+        in_flight: int = 64,
+        tries: int = 6,
+        timeout: float = 900.0,
+        patience: float = 120.0,
+    ):
+        self.urls = [url.rstrip("/") for url in urls]
+        self.model = model
+        self.in_flight, self.tries, self.timeout, self.patience = in_flight, tries, timeout, patience
+        self.headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.background = Background()
+
+    def generate(
+        self,
+        prompts: Sequence[Conversation],
+        sampling: Sampling,
+        on_progress: OnProgress | None = None,
+        on_completion: OnCompletion | None = None,
+    ) -> list[list[Completion]]:
+        """See `Engine.generate`.
+
+        Raises:
+            EngineError: no server answers, or none serves the model.
+        """
+        results: dict[Work, Completion] = {}
+        done = 0
+
+        def keep(place: int, index: int, completion: Completion) -> None:
+            nonlocal done
+            done += 1
+            if on_completion:
+                on_completion(place, index, completion)
+            else:
+                results[place, index] = completion
+            if on_progress:
+                on_progress(done, len(prompts) * sampling.n)
+
+        indices = range(sampling.first, sampling.first + sampling.n)
+        work = ((place, index) for place in range(len(prompts)) for index in indices)
+        self.background.call(self._generate(prompts, sampling, work, keep))
+        return [] if on_completion else [[results[place, j] for j in indices] for place in range(len(prompts))]
+
+    def close(self) -> None:
+        """End what is running."""
+        self.background.close()
+
+    async def _generate(
+        self, prompts: Sequence[Conversation], sampling: Sampling, work: Iterator[Work], keep: OnCompletion
+    ) -> None:
+        """As many workers as requests may be in flight take the work one by one; the first failure ends them all."""
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=self.timeout, sock_connect=10)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self.headers) as session:
+            model = self.model or await self._served(session)
+            pool = Pool(self.urls, self.in_flight, patience=self.patience)
+            client = _Client(session, pool, model, self.tries)
+
+            async def worker() -> None:
+                for place, index in work:
+                    keep(place, index, await client.complete(prompts[place], sampling, index))
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(self.in_flight * len(self.urls)):
+                        group.create_task(worker())
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+
+    async def _served(self, session: aiohttp.ClientSession) -> str:
+        """The name of the only model that the first server has."""
+        url = f"{self.urls[0]}/models"
+        try:
+            async with session.get(url) as reply:
+                names = [str(item["id"]) for item in json.loads(await reply.read())["data"]]
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            raise EngineError(f"{url} does not say what it serves: {type(error).__name__} {error}") from None
+        if len(names) != 1:
+            raise EngineError(f"{url} serves {len(names)} models: {some(names)}\n    fix      engine.model=NAME")
+        return names[0]
+
+
+class Down(Unavailable):
+    """A server that cannot be reached, or that hangs up."""
+
+
+class _Client:
+    """One model on a pool of servers, for one event loop."""
+
+    def __init__(self, session: aiohttp.ClientSession, pool: Pool, model: str, tries: int):
+        self.session, self.pool, self.model, self.tries = session, pool, model, tries
+
+    async def complete(self, prompt: Conversation, sampling: Sampling, index: int) -> Completion:
+        """One completion; after the last try a record of what went wrong.
+
+        Raises:
+            EngineError: no server answers any more, or the model is not there.
+        """
+        body = body_of(self.model, prompt, sampling, index)
+        failure = Unavailable("not tried")
+        for attempt in range(self.tries):
+            try:
+                endpoint = await self.pool.acquire()
+            except Unavailable as error:
+                raise EngineError(f"{error.cause}\n    fix      start it again; what was made is kept") from None
+            try:
+                completion = await self._ask(endpoint, body)
+            except Unavailable as error:
+                failure = error
+                await self.pool.release(endpoint, failed=isinstance(error, Down), rest=error.after)
+                if not error.again:
+                    break
+                await asyncio.sleep(delay(attempt, error.after))
+                continue
+            except BaseException:
+                await self.pool.release(endpoint)
+                raise
+            await self.pool.release(endpoint)
+            if completion.finish != "refusal" or attempt == self.tries - 1:
+                return completion
+        finish = "overflow" if any(words in failure.cause for words in TOO_LONG) else "error"
+        return Completion("", 0, finish, error=failure.cause)
+
+    async def _ask(self, endpoint: Endpoint, body: dict[str, Any]) -> Completion:
+        """One request.
+
+        Raises:
+            Unavailable: it was not answered, or not by a completion.
+            EngineError: the server does not have the model, or does not know us.
+        """
+        try:
+            async with self.session.post(f"{endpoint.url}/chat/completions", json=body) as reply:
+                raw = await reply.read()
+                status, after = reply.status, seconds_of(reply.headers.get("Retry-After"))
+        except TimeoutError:
+            raise Unavailable(f"{endpoint.url}: no completion within {self.session.timeout.total:.0f} s") from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise Down(f"{endpoint.url}: {type(error).__name__} {error}".strip()) from None
+        words = raw[: 4 * SHOWN].decode(errors="replace")[:SHOWN]
+        if status in (401, 403, 404):
+            raise EngineError(
+                f"{endpoint.url} refuses (HTTP {status}): {words}\n    fix      engine.model, engine.api_key"
+            )
+        if status != 200:
+            again = status in PASSING or status >= 500
+            raise Unavailable(f"HTTP {status}: {words}", again=again, after=after)
+        try:
+            return completion_of(json.loads(raw))
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise Unavailable(f"the answer is no completion: {words}") from None
+
+
+def body_of(model: str, prompt: Conversation, sampling: Sampling, index: int) -> dict[str, Any]:
+    """The request for one completion; settings at their defaults are left out, as not every server knows them."""
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": list(prompt),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "seed": seed_of(sampling.seed, prompt, index),
+    }
+    if sampling.top_k:
+        body["top_k"] = sampling.top_k
+    if sampling.min_p:
+        body["min_p"] = sampling.min_p
+    return body
+
+
+def seed_of(seed: int, prompt: Conversation, index: int) -> int:
+    """A seed from 0 to 2³¹ − 1 for one completion, whatever else is asked for with it."""
+    text = json.dumps([seed, list(prompt), index], sort_keys=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def completion_of(reply: dict[str, Any]) -> Completion:
+    """The completion in a reply of the chat API.
+
+    Raises:
+        KeyError, IndexError, TypeError, ValueError: it is none.
+    """
+    choice = reply["choices"][0]
+    message = choice["message"]
+    content, refusal = message.get("content"), message.get("refusal")
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    finish = choice["finish_reason"]
+    if refusal or finish == "content_filter":
+        return Completion("", 0, "refusal", error=str(refusal or "content filter"))
+    if content is None and not reasoning:
+        raise ValueError("no content")
+    if finish not in ("stop", "length"):
+        raise ValueError(f"finish_reason {finish!r}")
+    usage = reply.get("usage") or {}
+    tokens = int(usage.get("completion_tokens") or 0)
+    return Completion(
+        str(content or ""), tokens, finish, reasoning=str(reasoning), prompt_tokens=usage.get("prompt_tokens")
+    )
