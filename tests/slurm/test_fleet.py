@@ -28,9 +28,7 @@ print(json.dumps([scores, [item.url for item in shared("piston")._pool.endpoints
 """
 
 
-def test_a_fleet_is_found_shared_and_ended(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fleet_is_found_shared_and_ended(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     log = tmp_path / "server-%a.log"
