@@ -260,6 +260,10 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
     if deeper:
         for depth in range(len(parts) - len(deeper), len(parts)):
             parent = OmegaConf.select(cfg, ".".join(parts[:depth]))
+            if parent is None and container != "trainer":
+                above, inner = ".".join(parts[:depth]), ".".join(parts[depth:])
+                fix = f"'{above}={{{inner}: VALUE}}' sets it whole" if "." not in inner else f"set {above} whole"
+                return [Finding(f"{key} is inside of {above}, which is null here", place, fix=fix)]
             if isinstance(parent, DictConfig) and parts[depth] not in parent and container != "trainer":
                 siblings = {str(item): Parameter(str(item), "", False) for item in parent}
                 return [unknown(".".join(parts[: depth + 1]), parts[depth], siblings, place, cfg)]
