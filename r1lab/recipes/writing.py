@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from r1lab.config.literal import literal
 from r1lab.recipes.draft import Draft
 from r1lab.recipes.reading import Loader
 from r1lab.wording import display
@@ -32,7 +32,7 @@ class Inline(dict[str, Any]):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    value = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", value)  # no interpolation of OmegaConf's
+    value = literal(value)
     try:
         plain = yaml.load(value, Loader=Loader) == value
     except yaml.YAMLError:
