@@ -14,10 +14,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check bench drill relock clean sft grpo eval generate
+.PHONY: help install quickstart test test-trackers check bench drill relock clean sft grpo eval generate
 
 help:  ## list the targets
-	@grep -hE '^[a-z/ ]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
+	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "r1lab needs Python 3.11 or later; make PYTHON=/path/to/python3.11"; exit 1; }
@@ -41,6 +41,11 @@ sft grpo eval generate: install  ## one step of the pipeline; pass words on with
 
 test: $(VENV)/installed-dev  ## install what the tests need and run them
 	$(BIN)/python -m pytest $(ARGS)
+
+test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
+	$(PYTHON) -m venv .venv-trackers
+	$(subst $(BIN)/python,.venv-trackers/bin/python,$(INSTALL)) -e '.[test,wandb,mlflow,tensorboard,trackio]'
+	.venv-trackers/bin/python -m pytest tests/trackers tests/plan/test_hub_and_trackers.py $(ARGS)
 
 check: $(VENV)/installed-dev  ## what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .

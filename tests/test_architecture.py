@@ -21,7 +21,16 @@ MODULES = {
 LONGEST = 300
 HEAVY = ("torch", "transformers", "datasets", "trl", "accelerate", "matplotlib", "numpy", "pyarrow", "math_verify")
 NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
-LIGHT = ("plan", "doctor", "config", "runs", "wording", "errors", "main")  # rooms that never import NO_TRAINING
+LIGHT = (
+    "plan",
+    "doctor",
+    "recipes",
+    "config",
+    "runs",
+    "wording",
+    "errors",
+    "main",
+)  # rooms that never import NO_TRAINING
 FLOOR = {"errors", "wording"}  # anybody may import these, and they import nothing above them
 MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
 MAY_IMPORT = {
@@ -33,6 +42,7 @@ MAY_IMPORT = {
     "plan": {"config", "rows", "runs", *FLOOR},
     "console": {"plan", "report", *FLOOR},
     "doctor": {"config", "plan", *FLOOR},
+    "recipes": {"config", "plan", *FLOOR},
     "launch.local": {"launch", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": set(),
@@ -64,6 +74,7 @@ MAY_IMPORT = {
         "evaluation",
         "hub",
         "models",
+        "recipes",
         "report",
         "rewards",
         "runs",
@@ -157,7 +168,15 @@ def test_rooms_do_not_form_a_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["r1lab.main", "r1lab.notebook", "r1lab.plan.request", "r1lab.launch.local", "r1lab.tasks.doctor"]
+    "module",
+    [
+        "r1lab.main",
+        "r1lab.notebook",
+        "r1lab.plan.request",
+        "r1lab.launch.local",
+        "r1lab.tasks.doctor",
+        "r1lab.tasks.import_recipe",
+    ],
 )
 def test_planning_reaches_no_heavy_library(module: str) -> None:
     reached = reached_from(module)

@@ -93,8 +93,12 @@ def using(config_dir: str | Path | None) -> Iterator[None]:
         user_folders[:] = before
 
 
-def compose_choices(choices: Sequence[str]) -> DictConfig:
-    """What group choices alone compose, Hydra's node included: composed once in a `session`, then copied.
+def compose_choices(choices: Sequence[str], to_change: bool = True) -> DictConfig:
+    """What group choices alone compose, Hydra's node included: composed once in a `session`.
+
+    Args:
+        choices: overrides of groups.
+        to_change: whether the caller gets a copy of its own, or what others read as well.
 
     Raises:
         hydra.errors.HydraException: choices that do not compose.
@@ -102,7 +106,7 @@ def compose_choices(choices: Sequence[str]) -> DictConfig:
     key = tuple(choices)
     if key not in _composed:
         _composed[key] = hydra_compose("config", overrides=list(choices), return_hydra_config=True)
-    return copy.deepcopy(_composed[key])
+    return copy.deepcopy(_composed[key]) if to_change else _composed[key]
 
 
 def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from textwrap import fill
 
@@ -20,9 +21,15 @@ def loader() -> ConfigLoaderImpl:
     return found
 
 
+@lru_cache(maxsize=256)
+def _listed(found: ConfigLoaderImpl, group: str, kind: ObjectType) -> tuple[str, ...]:
+    """What a group holds, asked once of each loader: Hydra reads its search path anew for every question."""
+    return tuple(found.get_group_options(group, kind))
+
+
 def groups() -> list[str]:
     """The config groups at the top level."""
-    return sorted({*loader().get_group_options("", ObjectType.GROUP)} - {"hydra"})
+    return sorted({*_listed(loader(), "", ObjectType.GROUP)} - {"hydra"})
 
 
 def as_text() -> str:
@@ -33,7 +40,7 @@ def as_text() -> str:
 
 def options_of(group: str) -> list[str]:
     """The options of a group."""
-    return list(loader().get_group_options(group, ObjectType.CONFIG))
+    return list(_listed(loader(), group, ObjectType.CONFIG))
 
 
 def is_group(key: str) -> bool:
@@ -44,11 +51,16 @@ def is_group(key: str) -> bool:
 
 def composed_files(words: Sequence[str]) -> list[tuple[str, Path]]:
     """(package, file) of every YAML file that words compose, the one that has the last word first."""
+    return list(_files(loader(), tuple(words)))
+
+
+@lru_cache(maxsize=64)
+def _files(found_by: ConfigLoaderImpl, words: tuple[str, ...]) -> tuple[tuple[str, Path], ...]:
     try:
-        composed = loader().compute_defaults_list("config", list(words), RunMode.RUN).defaults
+        composed = found_by.compute_defaults_list("config", list(words), RunMode.RUN).defaults
     except HydraException:
-        return []
-    sources = [source for source in loader().get_sources() if source.scheme() in ("file", "experiments")]
+        return ()
+    sources = [source for source in found_by.get_sources() if source.scheme() in ("file", "experiments")]
     found: list[tuple[str, Path]] = []
     for item in reversed(composed):
         name = str(item.config_path)
@@ -56,4 +68,4 @@ def composed_files(words: Sequence[str]) -> list[tuple[str, Path]]:
         if source is not None and not name.startswith("hydra/"):
             inner = name.partition("/")[2] if source.scheme() == "experiments" else name
             found.append(((item.package or "").replace("_global_", ""), Path(source.path) / f"{inner}.yaml"))
-    return found
+    return tuple(found)

@@ -19,7 +19,7 @@ def load(
     config: str | None = None,
     split: str | None = "train",
     test_split: str | None = None,
-    test: int = 400,
+    test: float = 400,
     seed: int = 42,
     prompt: str | None = None,
     messages: str | None = None,
@@ -33,7 +33,7 @@ def load(
         config: one of the repository's configurations.
         split: the rows to train on; null for a dataset that is only evaluated on.
         test_split: the held-out rows; without it, `test` rows are split off `split`, the same ones for every run.
-        test: rows to hold out, at most half; of a `test_split` all.
+        test: rows to hold out, or their share below 1, at most half; of a `test_split` all.
         seed: of the split.
         prompt, messages, text: the columns that make two rows the same problem.
 

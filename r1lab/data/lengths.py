@@ -87,9 +87,10 @@ def _without(rows: Dataset, counts: list[int], noun: str, why: str, too_long: st
     if not over:
         return rows
     told = f"{len(over):,} of {plural(len(counts), noun)} {why}: the longest has {max(over):,} tokens"
+    begins = _beginning(rows[counts.index(max(over))])
     if too_long == REFUSE:
         fix = "dataset.too_long=drop leaves those rows out; or ask for shorter completions"
-        raise DataError(Finding(told, fix=fix).text())
+        raise DataError(Finding(f"{told}, and begins {begins!r}", fix=fix).text())
     if len(over) == len(counts):
         raise DataError(f"{told}; leaving them out would leave nothing")
     tell([f"{told}; those rows are left out"])
@@ -133,6 +134,14 @@ def fit_conversations(
             else:
                 rows = _without(rows, counts, "conversation", why, DROP if how == TRUNCATE else how)
     return rows
+
+
+def _beginning(row: dict[str, Any], most: int = 60) -> str:
+    """What a row that may be anywhere in its files can be found by: how the last thing that its user says begins."""
+    turns = row.get("messages") or row.get("prompt")
+    said = [turn["content"] for turn in turns or [] if turn["role"] == "user"] or [row.get("text") or ""]
+    text = " ".join(str(said[-1])[: 4 * most].split())
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _tell_cut(counts: list[int], why: str, what: str) -> None:

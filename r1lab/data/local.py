@@ -26,7 +26,7 @@ def load(
     path: str | None = None,
     test_path: str | None = None,
     split: str = "train",
-    test: int = 400,
+    test: float = 400,
     seed: int = 42,
     prompt: str | None = None,
     answer: str | None = None,
@@ -41,7 +41,7 @@ def load(
         path: the rows to train on.
         test_path: the held-out rows; without it, `test` rows are split off `path`.
         split: which part of a saved `DatasetDict`.
-        test: rows to hold out, at most half.
+        test: rows to hold out, or their share below 1; at most half.
         seed: the split's shuffle.
         prompt, answer, messages, text, completion: the columns, by what they are for.
         use: what the rows are held to, as in `Roles`; the task says it.

@@ -21,7 +21,7 @@ SCALARS = ("string", "large_string", "int64", "int32", "float64", "float32", "bo
 def load(
     *,
     datasets: list[dict[str, Any]] | None = None,
-    test: int = 400,
+    test: float = 400,
     seed: int = 0,
     prompt: str | None = None,
     answer: str | None = None,
@@ -39,7 +39,7 @@ def load(
         datasets: entries {id | path | name, config, revision, split=train, columns, weight=1.0}; `weight` is the share
             of that dataset's rows that is kept, `columns` those to keep: a list, or {name in the mixture: its name}.
             A `name` without columns brings those that its file calls prompt, answer, messages, …
-        test: rows to hold out, at most half.
+        test: rows to hold out, or their share below 1; at most half.
         seed: of the choice, the order and the split.
         prompt, answer, messages, text, completion: the mixture's columns, by what they are for.
         use: what the rows are held to, as in `Roles`; the task says it.

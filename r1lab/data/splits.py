@@ -46,12 +46,12 @@ def prompt_keys(rows: Dataset, columns: Sequence[str | None]) -> Iterator[bytes]
         yield hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).digest()
 
 
-def split_off(rows: Dataset, test: int, seed: int = 42, columns: Sequence[str | None] = ()) -> Splits:
-    """Hold out `test` rows, at most half of them. Rows with the same prompt stay together.
+def split_off(rows: Dataset, test: float, seed: int = 42, columns: Sequence[str | None] = ()) -> Splits:
+    """Hold out `test` rows, below 1 that share of them; at most half. Rows with the same prompt stay together.
 
     Args:
         rows: what to divide; both sides are in an order that depends on the seed alone.
-        test: rows to hold out; fewer where prompts that stand in several rows do not fit.
+        test: rows to hold out, or their share; fewer where prompts that stand in several rows do not fit.
         seed: which ones.
         columns: where the prompt is: the first of them that the rows have.
     """
@@ -62,7 +62,7 @@ def split_off(rows: Dataset, test: int, seed: int = 42, columns: Sequence[str | 
         groups.setdefault(key, []).append(number)
     order = list(groups.values())
     random.Random(seed).shuffle(order)
-    wanted = min(test, len(rows) // 2)
+    wanted = min(round(test * len(rows)) if test < 1 else int(test), len(rows) // 2)
     held: list[int] = []
     kept: list[int] = []
     for group in order:

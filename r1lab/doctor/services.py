@@ -21,7 +21,7 @@ def needed_logins(cfg: DictConfig) -> set[str]:
         wanted.add(str(sandbox.get("name")))
     hub, trainer = cfg.get("hub") or {}, cfg.get("trainer") or {}
     gated = [str(node.get("repo") or "").startswith(GATED) for node in (cfg.model, cfg.dataset)]
-    if any(gated) or hub.get("push") or trainer.get("push_to_hub"):
+    if any(gated) or hub.get("name") == "push" or trainer.get("push_to_hub"):
         wanted.add("hub")
     return wanted
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from r1lab.config.literal import literal
 from r1lab.config.secrecy import without_paths, without_secrets
 from r1lab.runs.folder import RunFolder, dumps
 
@@ -83,7 +84,7 @@ def clean(text: str, *folders: Path) -> str:
 def evidence(folder: RunFolder, cfg: DictConfig) -> dict[str, bytes]:
     """How a model came to be: `run.yaml` and, where the run has ended, `metrics.json`, fit to be published."""
     settings = without_paths(without_secrets(OmegaConf.to_container(cfg, resolve=True)), folder.path)
-    found = {"run.yaml": OmegaConf.to_yaml(OmegaConf.create(settings)).encode()}
+    found = {"run.yaml": OmegaConf.to_yaml(OmegaConf.create(literal(settings))).encode()}
     if metrics := folder.read_json("metrics.json"):
         found["metrics.json"] = (dumps(without_paths(without_secrets(metrics), folder.path), indent=2) + "\n").encode()
     return found

@@ -58,7 +58,7 @@ def batch_of(cfg: DictConfig) -> Batch:
     accumulation = trainer.get("gradient_accumulation_steps", 1)
     if cfg.global_batch_size:
         accumulation = max(1, cfg.global_batch_size // (per_device * processes))
-    if not str(trainer._target_).endswith("GRPOConfig"):
+    if not str(trainer.get("_target_")).endswith("GRPOConfig"):
         return Batch(per_device, processes, accumulation)
     generation_batch = trainer.get("generation_batch_size")
     steps = trainer.get("steps_per_generation") or accumulation

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from r1lab.config.literal import literal
 from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator
@@ -161,13 +162,15 @@ def drop_unchosen(
 
 def resolve(cfg: DictConfig) -> DictConfig:
     """The config with interpolations replaced and r1lab's words written into TRL's fields."""
-    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
     assert isinstance(resolved, DictConfig)
     if resolved.accelerator.device == "auto":
         resolved.accelerator.device = "cuda" if gpus() else "cpu"
     trainer = resolved.get("trainer")
     if not trainer:
         resolved.trainer = None
+        return resolved
+    if "_target_" not in trainer:  # an experiment's, with a task that trains nothing but looks at it
         return resolved
     on_cpu = resolved.accelerator.device == "cpu"
     batch = batch_of(resolved)

@@ -64,26 +64,32 @@ def _check_words(cfg: DictConfig, where: Where) -> list[Finding]:
     if "split" in dataset and not dataset.split and task != "eval":
         what = f"dataset {dataset.name} is only there to be evaluated on: it has no rows for task={task}"
         findings.append(Finding(what, where("dataset"), "task=eval", "another dataset, or dataset.split=NAME"))
+    test = dataset.get("test")
+    if isinstance(test, float) and test >= 1 and test != int(test):
+        what = f"dataset.test={test} is neither a number of rows nor a share of them"
+        findings.append(Finding(what, where("dataset.test"), f"dataset.test={round(test)}", "or a share below 1"))
     if task == "eval" and held_out(cfg) == 0:
         what = "dataset.test=0 holds no problem out, and task=eval measures those"
         findings.append(Finding(what, where("dataset.test"), fix="dataset.test=NUMBER"))
     return findings
 
 
-def held_out(cfg: DictConfig) -> int | str:
-    """How many rows are asked to be held out; where they come from, if they stand by themselves."""
+def held_out(cfg: DictConfig) -> float | str:
+    """How many rows are to be held out, below 1 which share; where they come from, if they stand by themselves."""
     dataset = cfg.dataset
     for key in ("test_path", "test_split"):
         if dataset.get(key):
             return str(dataset[key])
-    return int(dataset.get("test") or 0) if "test" in dataset else "as its loader says"
+    return dataset.get("test") or 0 if "test" in dataset else "as its loader says"
 
 
-def described(apart: int | str) -> str:
+def described(apart: float | str) -> str:
     """What `held_out` says, for the plan."""
     if apart == 0:
         return "nothing (dataset.test=0): no evaluation"
-    return f"up to {plural(apart, 'row')}" if isinstance(apart, int) else apart
+    if isinstance(apart, str):
+        return apart
+    return f"{apart:.3g} of the rows" if apart < 1 else f"up to {plural(int(apart), 'row')}"
 
 
 def check_columns(cfg: DictConfig, rows: str, columns: list[str], where: Where) -> list[Finding]:

@@ -43,6 +43,7 @@ PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false
 LISTS = ("reward", "tracker")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
 TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
+LOOKS = "doctor"  # trains nothing either, and looks at what an experiment's training needs
 BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 Where = Callable[[str], str]
 
@@ -139,7 +140,7 @@ def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
                 if OmegaConf.is_interpolation(node, name):  # a fault of the value it refers to is told there
                     told = {item.what.partition(" takes ")[2] for item in findings}
                     found = [item for item in found if item.what.partition(" takes ")[2] not in told]
-                findings += found
+                findings += [item for item in found if item not in findings]
     return findings
 
 
@@ -148,7 +149,10 @@ def _check_value(key: str, node: DictConfig, name: str, parameter: Parameter, wh
         value = node[name]
         value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     except OmegaConfBaseException as error:
-        return [Finding(f"{key} cannot be resolved: {str(error).splitlines()[0]}", where(key))]
+        fix = r"a text that holds ${ itself says \${" if "nterpolation" in str(error) else ""
+        inner = str(getattr(error, "full_key", None) or key)  # the value itself, not what holds it
+        inner = inner if inner.startswith(key) else key
+        return [Finding(f"{inner} cannot be resolved: {str(error).splitlines()[0]}", where(inner), fix=fix)]
     return value_findings(key, value, parameter, where)
 
 
@@ -218,6 +222,8 @@ def target_fault(cfg: DictConfig, target: str) -> Finding | None:
 def check_trainer(cfg: DictConfig, where: Where) -> list[Finding]:
     """Whether the chosen trainer is the one that the task trains with, and there at all where it is given fields."""
     task, target = cfg.get("task", {}).get("name"), target_of(cfg, "trainer")
+    if not target and task == LOOKS:
+        return []
     if not target:
         keys = [f"trainer.{name}" for name in cfg.get("trainer") or {}]
         what = f"task={task} trains nothing, so {{}} has no meaning"
@@ -245,6 +251,8 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
     name = parts[len(container.split(".")) if container else 0]
     known = schema[container]
     if "trainer" in (name, container):
+        if not target_of(cfg, "trainer") and cfg.task.name == LOOKS:
+            return []
         if not cfg.get("trainer"):
             return [Finding(f"task={cfg.task.name} trains nothing, so {key} has no meaning", place, fix="leave it out")]
         if container != "trainer":
@@ -260,6 +268,10 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
     if deeper:
         for depth in range(len(parts) - len(deeper), len(parts)):
             parent = OmegaConf.select(cfg, ".".join(parts[:depth]))
+            if parent is None and container != "trainer":
+                above, inner = ".".join(parts[:depth]), ".".join(parts[depth:])
+                fix = f"'{above}={{{inner}: VALUE}}' sets it whole" if "." not in inner else f"set {above} whole"
+                return [Finding(f"{key} is inside of {above}, which is null here", place, fix=fix)]
             if isinstance(parent, DictConfig) and parts[depth] not in parent and container != "trainer":
                 siblings = {str(item): Parameter(str(item), "", False) for item in parent}
                 return [unknown(".".join(parts[: depth + 1]), parts[depth], siblings, place, cfg)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from omegaconf import DictConfig
 
@@ -40,7 +41,8 @@ def check_hub(cfg: DictConfig, where: Where) -> list[Finding]:
     if hub.retries < 0 or hub.wait < 0:
         key = "retries" if hub.retries < 0 else "wait"
         findings.append(Finding(f"hub.{key}={hub[key]} is below 0", where(f"hub.{key}"), f"hub.{key}=0"))
-    return findings + _login(where)
+    login = _login(where)  # of this machine, and the run may be meant for another
+    return findings + ([replace(item, severity="warning") for item in login] if cfg.dry_run else login)
 
 
 def _names(cfg: DictConfig, where: Where) -> list[Finding]:

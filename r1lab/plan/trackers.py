@@ -43,19 +43,19 @@ def check_trackers(cfg: DictConfig, where: Where) -> list[Finding]:
     for name, tracker in (cfg.get("tracker") or {}).items():
         target, place = str(tracker.get("_target_")), where(f"tracker.{name}")
         package = PACKAGES.get(target)
+        severity = "warning" if cfg.dry_run else "error"  # the run may be meant for another machine
         if package and importlib.util.find_spec(package) is None:
             what = f"tracker {name} needs the package {package}, which is not installed"
-            severity = "warning" if cfg.dry_run else "error"  # the run may be meant for another machine
             findings.append(Finding(what, place, fix=f'pip install "r1lab[{package}]"', severity=severity))
         if tracker.get("wait", 0) < 0:
             key = f"tracker.{name}.wait"
             findings.append(Finding(f"{key}={tracker.wait} is below 0", where(key), f"{key}=0"))
         if package == "wandb":
-            findings += _wandb(str(name), tracker, where)
+            findings += _wandb(str(name), tracker, where, severity)
     return findings
 
 
-def _wandb(name: str, tracker: DictConfig, where: Where) -> list[Finding]:
+def _wandb(name: str, tracker: DictConfig, where: Where, severity: str) -> list[Finding]:
     key = f"tracker.{name}.mode"
     try:
         mode = tracker.get("mode") or lookup("WANDB_MODE") or "online"
@@ -74,6 +74,5 @@ def _wandb(name: str, tracker: DictConfig, where: Where) -> list[Finding]:
     except ConfigError as error:
         return error.findings
     what = f"tracker {name} needs a W&B key: WANDB_API_KEY is not set, and there is no login"
-    return [
-        Finding(what, where(f"tracker.{name}"), f"{key}=offline", "export WANDB_API_KEY=…, or in .env, or wandb login")
-    ]
+    fix = "export WANDB_API_KEY=…, or in .env, or wandb login"
+    return [Finding(what, where(f"tracker.{name}"), f"{key}=offline", fix, severity)]

@@ -72,11 +72,11 @@ def check_words(words: Sequence[str]) -> list[Finding]:
             values.append(override)
             if key == "plugins" and not override.is_sweep_override():
                 choices.append(str(override.input_line))  # decides which `_target_` may be read
+    targets = [item for item in values if item.key_or_group.endswith("._target_")]
     try:
-        cfg = compose_choices(choices)
+        cfg = compose_choices(choices, to_change=bool(targets))
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         return findings or [finding_of(error)]
-    targets = [item for item in values if item.key_or_group.endswith("._target_")]
     for override in targets:
         if OmegaConf.select(cfg, override.key_or_group):  # decides which parameters there are
             OmegaConf.update(cfg, override.key_or_group, values_of(override)[0])

@@ -26,6 +26,7 @@ NEED = {  # options that name nothing by themselves
     "dataset/hub": "dataset.repo has no value",
     "dataset/local": "dataset.path has no value",
     "dataset/mixture": "dataset.datasets has no value",
+    "task/import_recipe": "task.path has no value",
     "task/push": "task.run has no value",
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",

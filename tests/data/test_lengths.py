@@ -64,7 +64,8 @@ def test_prompts_without_room_are_refused_or_left_out(
     with pytest.raises(DataError) as caught:
         fit_prompts(splits, tok, 100, (50, 50), node())
     assert str(caught.value) == (
-        "2 of 4 prompts leave no room for 50 new tokens in the model's context of 100: the longest has 206 tokens\n"
+        "2 of 4 prompts leave no room for 50 new tokens in the model's context of 100: the longest has 206 tokens, "
+        f"and begins '{'x' * 60}…'\n"
         "    fix      dataset.too_long=drop leaves those rows out; or ask for shorter completions"
     )
     assert capsys.readouterr().out == ""

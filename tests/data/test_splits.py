@@ -80,3 +80,9 @@ def test_rows_held_out_by_themselves_are_left_out_of_the_others() -> None:
     ]
     with pytest.raises(DataError, match="every prompt of the 1 row to train on"):
         keep_apart(rows(["a"]), rows(["a"]), ["problem"])
+
+
+@pytest.mark.parametrize(("test", "held"), [(0.1, 2), (0.49, 10), (0.9, 10), (0.01, 0), (1, 1), (3.0, 3), (0.0, 0)])
+def test_a_share_of_the_rows(test: float, held: int) -> None:
+    parts = split_off(rows([str(n) for n in range(20)]), test, 1, ["problem"])
+    assert (len(parts.train), len(parts.test)) == (20 - held, held)

@@ -162,3 +162,15 @@ def test_it_is_quick_and_light() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert time.monotonic() - began < 10  # two seconds on a machine of its own
     assert not {"torch", "transformers", "trl", "datasets", "accelerate"} & set(result.stderr.splitlines()[-1].split())
+
+
+def test_what_an_experiment_needs(r1lab: CommandLine) -> None:
+    said = r1lab("task=doctor", "experiment=olympiccoder-7b", "hub=push", "adapter=qlora", "task.json=true")
+    checks = checks_of(said.out)
+    assert said.code == 2  # deepspeed is not there
+    assert checks["deepspeed"]["state"] == MISSING and checks["liger_kernel"]["state"] == MISSING
+    assert checks["liger_kernel"]["todo"] == 'pip install "r1lab[liger]"'
+    assert checks["bitsandbytes"]["todo"] == 'pip install "r1lab[bitsandbytes]"'
+    assert checks["login: hub"]["state"] == MISSING
+    assert r1lab("task=doctor", "trainer.use_liger_kernel=true").code == 2
+    assert "has no meaning" in r1lab.refused("task=eval", "experiment=olympiccoder-7b")

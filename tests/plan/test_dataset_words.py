@@ -113,3 +113,11 @@ def test_answers_that_a_dataset_does_not_have(r1lab: CommandLine) -> None:
         finding["what"] == "dataset codeforces has no answer (dataset.answer is null); reward accuracy compares with it"
     )
     assert finding["fix"].endswith("or leave accuracy out of reward=[…]")
+
+
+def test_a_share_of_rows_held_out(r1lab: CommandLine) -> None:
+    words = ("model=qwen2.5-1.5b", "accelerator=single", "dry_run=true")
+    assert r1lab.plan(*words, "dataset.test=0.1").facts["run"]["held out"] == "0.1 of the rows"
+    assert r1lab.plan(*words, "dataset.test=300.0").facts["run"]["held out"] == "up to 300 rows"
+    finding = r1lab.one(*words, "dataset.test=2.5")
+    assert finding["what"] == "dataset.test=2.5 is neither a number of rows nor a share of them"

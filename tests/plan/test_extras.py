@@ -124,6 +124,9 @@ def test_a_template_is_read_before_anything_is_loaded(r1lab: CommandLine, tmp_pa
     file.write_text("{% for m in messages %}\n{{ m.content\n{% endfor %}")
     finding = r1lab.one(*BIG, f"model.chat_template={file}")
     assert finding["what"].startswith("the chat template cannot be rendered: ") and finding["where"] == f"{file}:3"
+    file.write_text("{% for m in messages %}\n{{ m.content | shout }}{% endfor %}")
+    finding = r1lab.one(*BIG, f"model.chat_template={file}")
+    assert "No filter named 'shout'" in finding["what"] and finding["where"] == f"{file}:2"
     finding = r1lab.one(*BIG, "model.chat_template=deepsek")
     assert finding["nearest"] == "model.chat_template=deepseek" and finding["where"].startswith("override ")
     assert "there is no file mine.jinja" in r1lab.one(*BIG, "model.chat_template=mine.jinja")["what"]

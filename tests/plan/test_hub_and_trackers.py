@@ -152,3 +152,13 @@ def test_settings_of_a_tracker_that_is_not_chosen_are_left_out(r1lab: CommandLin
     planned = r1lab.plan("experiment=mine", config_dir=Path("conf"))
     assert list(planned.cfg.tracker) == [] and planned.errors == []
     assert [item.what for item in planned.findings] == ["tracker.wandb is left out: that tracker is not chosen"]
+
+
+def test_a_login_is_of_the_machine_that_runs(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only this machine lacks is a warning in a dry run, which may be for another one."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HOME", str(Path.cwd()))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert "hub=push needs a Hugging Face token" in r1lab.refused("hub=push")
+    plan = r1lab.plan("hub=push", "dry_run=true")
+    assert plan.errors == [] and "hub=push needs a Hugging Face token" in [finding.what for finding in plan.findings]

@@ -100,7 +100,7 @@ def test_groups_and_their_options() -> None:
     with session():
         assert groups() == sorted([*(item.name for item in CONF.iterdir() if item.is_dir()), "experiment"])
         assert options_of("task") == [
-            *("doctor", "eval", "generate", "grpo", "push", "report", "rft", "sandbox_server", "sft"),
+            *("doctor", "eval", "generate", "grpo", "import_recipe", "push", "report", "rft", "sandbox_server", "sft"),
         ]
         assert is_group("hydra/launcher")
         assert is_group("model@model")

@@ -275,3 +275,12 @@ def test_a_value_that_needs_quotes_is_shown_in_them(r1lab: CommandLine) -> None:
     assert finding["fix"] == "quote it: 'model.eos_token=\"<|im_end|>\"'"
     words = ("model=qwen2.5-1.5b", shlex.split(finding["fix"].partition(": ")[2])[0], "outputs=out")
     assert r1lab.accepts(*words).model.eos_token == "<|im_end|>"
+
+
+def test_a_key_inside_of_what_is_null(r1lab: CommandLine) -> None:
+    finding = r1lab.one("model=hub", "model.repo=a/b", "model.build.steps=2")
+    assert finding["what"] == "model.build.steps is inside of model.build, which is null here"
+    whole = shlex.split(finding["fix"].partition(" sets")[0])[0].replace("VALUE", "2")
+    assert r1lab.accepts("model=hub", "model.repo=a/b", whole, "dataset=arithmetic", "accelerator=cpu").model.build == {
+        "steps": 2
+    }
