@@ -26,6 +26,8 @@ from r1lab.wording import nearest
 
 _composed: dict[tuple[str, ...], DictConfig] = {}  # of the current session
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+SLURM = "submitit_slurm"  # the launcher into Slurm's queue, under the name that Hydra's users know
+SLURM_LAUNCHER = "hydra_plugins.r1lab_slurm.SlurmLauncher"
 
 
 def mode(launcher: str) -> str | None:
@@ -54,6 +56,8 @@ def register() -> None:
     for node in (schema.trainer, schema.adapter):  # any field of TRL's or peft's config can be set without `+`
         OmegaConf.set_struct(node, False)
     ConfigStore.instance().store(name="run_schema", node=schema, provider="r1lab")
+    launcher = {"_target_": SLURM_LAUNCHER}  # in the place of the plugin's own of that name, which is discovered first
+    ConfigStore.instance().store(group="hydra/launcher", name=SLURM, node=launcher, provider="r1lab")
 
 
 @contextmanager
@@ -112,7 +116,7 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     are composed once.
 
     Returns:
-        The run's config without Hydra's node; and of that node `mode`, `run_dir` and `sweep_dir`.
+        The run's config without Hydra's node; and of that node `mode`, `run_dir`, `sweep_dir` and `launcher`.
 
     Raises:
         hydra.errors.HydraException: words that do not compose, which `plan.check_words` reports as findings first.
@@ -126,6 +130,7 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
         ConfigLoaderImpl._apply_overrides_to_config([item for item in overrides if item not in choices], cfg)
     node = cfg.hydra
     wanted = {"mode": str(node.mode), "run_dir": node.run.dir, "sweep_dir": node.sweep.dir}
+    wanted["launcher"] = node.launcher._target_
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg, OmegaConf.create(wanted)

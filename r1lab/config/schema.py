@@ -186,6 +186,44 @@ class Accelerator:
 
 
 @dataclass
+class Cluster:
+    """Where the run's processes start: `kind` is local (this machine, now) or slurm (nodes from its queue).
+
+    What Slurm is asked for; null leaves it to Slurm: `partition`, `account`, `qos`, `constraint`, `time` (the longest a
+    job may take: minutes, "hours:minutes:seconds" or "days-hours:minutes:seconds"), and of each node `gpus` (null: as
+    many as the accelerator needs), `cpus` (cores) and `memory` ("64G"; 0 is all). `options` are any others of sbatch's.
+
+    `parallel` is the most runs of a sweep at once. `wait` false returns as soon as the runs are in the queue. `after`
+    lists jobs that must have finished well before. `requeue` lets a run that was preempted, lost its node or reached its
+    time go back to the queue; `warning` is the seconds before its end at which it saves a checkpoint for that.
+    `container` is an image for pyxis, with `mounts`; `setup` are shell lines before Python starts on a node, and
+    `python` is the interpreter there, null for this one.
+    """
+
+    name: str = "local"
+    kind: str = "local"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    time: str | int | None = None
+    gpus: int | None = None
+    cpus: int | None = None
+    memory: str | int | None = None
+    exclusive: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    parallel: int | None = None
+    wait: bool = True
+    after: list[str | int] = field(default_factory=list)
+    requeue: bool = True
+    warning: int = 120
+    container: str | None = None
+    mounts: list[str] = field(default_factory=list)
+    setup: list[str] = field(default_factory=list)
+    python: str | None = None
+
+
+@dataclass
 class Eval:
     """Held-out problems sampled before the first step, along the way and after the last.
 
@@ -243,4 +281,5 @@ class Run:
     tracker: dict[str, Any] = field(default_factory=dict)
     engine: Engine = field(default_factory=Engine)
     accelerator: Accelerator = field(default_factory=Accelerator)
+    cluster: Cluster = field(default_factory=Cluster)
     eval: Eval = field(default_factory=Eval)

@@ -45,7 +45,7 @@ def check_accelerator(cfg: DictConfig, where: Where) -> list[Finding]:
         what = f"accelerator.kind={accelerator.kind}: this version trains in one process, without sharding"
         close = "accelerator.kind=single accelerator.stage=0"
         findings.append(Finding(what, where("accelerator.kind"), close, "dry_run=true plans it", severity))
-    elif accelerator.device == "cuda" and not hardware.gpus():
+    elif accelerator.device == "cuda" and not hardware.gpus() and cfg.cluster.kind == "local":
         what = "accelerator.device=cuda: this machine has no GPU that is visible"
         findings.append(Finding(what, where("accelerator.device"), "accelerator=auto", severity=severity))
     return findings

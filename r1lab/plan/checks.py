@@ -15,6 +15,7 @@ from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator
 from r1lab.plan.batch import batch_of, check_batch
+from r1lab.plan.cluster import check_cluster
 from r1lab.plan.data import check_data
 from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
@@ -107,6 +108,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
     findings += _check_run(resolved, where)
+    findings += check_cluster(resolved, where)
     if resolved.task.name != "doctor":  # which says what is lacking itself
         findings += check_sandbox(resolved, where)
     if resolved.task.get("folder") is False:
@@ -164,7 +166,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
     resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
     assert isinstance(resolved, DictConfig)
     if resolved.accelerator.device == "auto":
-        resolved.accelerator.device = "cuda" if gpus() else "cpu"
+        here = gpus() if resolved.cluster.kind == "local" else resolved.cluster.gpus
+        resolved.accelerator.device = "cuda" if here else "cpu"
     trainer = resolved.get("trainer")
     if not trainer:
         resolved.trainer = None

@@ -159,6 +159,15 @@ class RunFolder:
                 raise ResumeError(f"{self.path} is in use: another process is running in it") from None
             yield
 
+    def in_use(self) -> bool:
+        """Whether a process of this machine holds the folder; the lock itself is left alone."""
+        lock, locks = self.path / ".lock", Path("/proc/locks")
+        if not lock.is_file() or not locks.is_file():
+            return False
+        inode = str(lock.stat().st_ino)
+        rows = [line.split() for line in locks.read_text().splitlines()]
+        return any("FLOCK" in row and inode in [field.rpartition(":")[2] for field in row] for row in rows)
+
 
 def storage_cause(error: BaseException) -> str | None:
     """What to say of an error that means that the disk is full or read-only, whoever raised it; else None."""

@@ -11,6 +11,7 @@ from r1lab.errors import Finding
 
 PLACE = (  # where and how it runs and who is told of it, not what it computes
     "accelerator",
+    "cluster",
     "sandbox",
     "hub",
     "tracker",

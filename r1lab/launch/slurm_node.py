@@ -1,0 +1,43 @@
+"""What Slurm starts on every node of a job, `python -m r1lab.launch.slurm_node FOLDER`: the run, from its folder.
+
+The warning that the time is nearly up, SIGUSR1, reaches every process of the job. It is blocked here, before anything
+is started, and stays so in all that is: nobody dies of it, and whoever trains looks between two steps whether it came.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from r1lab.errors import R1labError, Requeue
+from r1lab.launch.local import launch
+from r1lab.launch.slurm import QUEUED
+from r1lab.runs.folder import RunFolder
+
+
+def main() -> int:
+    """Entry of the process; its exit code is the run's, so that Slurm's state is the truth."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    folder = RunFolder(sys.argv[1])
+    cfg = folder.read_config()
+    try:
+        if cfg.task.get("folder") is False:
+            module, _, name = str(cfg.task._target_).rpartition(".")
+            getattr(import_module(module), name)(cfg)
+        else:
+            launch(cfg, folder.path, folder.read_json(QUEUED).get("command"))
+    except Requeue as error:
+        print(f"r1lab: {error}", flush=True)
+        return error.exit_code
+    except R1labError as error:
+        print(f"r1lab: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
