@@ -101,7 +101,7 @@ class SlurmError(RunError):
 
 
 class Requeue(R1labError):
-    """The time that a queue gave the run is nearly up: a checkpoint is saved, and it goes on when it is started again."""
+    """The time that a queue gave the run is nearly up: a checkpoint is saved, and it goes on at the next start."""
 
     exit_code = 75  # EX_TEMPFAIL
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.errors import ConfigError, Finding, RunError, StorageError, UserError
+from r1lab.errors import ConfigError, Finding, Requeue, RunError, StorageError, UserError
 from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.plan.hardware import cores
 from r1lab.runs import manifest
@@ -38,17 +38,23 @@ SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their 
     "MASTER_PORT",
     "NODE_RANK",
     "OMPI_COMM_WORLD_",
+    "PMIX_",
     "PMI_",
     "RANK",
     "ROLE_RANK",
+    "SBATCH_",
+    "SLURMD_",
+    "SLURM_",
+    "SRUN_",
     "TORCHELASTIC_",
     "WORLD_SIZE",
 )
+KEPT = ("SLURM_CONF",)  # where the cluster's configuration is: a run may submit jobs of its own
 
 
 def environment(cfg: DictConfig) -> dict[str, str]:
     """The environment of a run's process: this one without ranks of another launch, and with quiet, fair threads."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(SCRUBBED)}
+    env = {key: value for key, value in os.environ.items() if key in KEPT or not key.startswith(SCRUBBED)}
     threads = str(cfg.accelerator.threads or cores())
     quiet = {
         "OMP_NUM_THREADS": threads,
@@ -104,6 +110,7 @@ def launch(cfg: DictConfig, run_dir: Path, typed: str | None = None) -> dict[str
 
     Raises:
         RunError: the run failed; the message is its cause.
+        Requeue: the queue's time for it was up; it goes on when it is launched again.
         UserError: the run found, once its libraries were loaded, that it cannot run as asked.
         KeyboardInterrupt: the run was interrupted.
     """
@@ -175,6 +182,8 @@ def failure(folder: RunFolder, code: int) -> BaseException:
     again = f"python -m r1lab resume={shlex.quote(str(folder.path))}"
     if code == ConfigError.exit_code and manifest.get("findings"):
         return ConfigError([Finding(**finding) for finding in manifest["findings"]])
+    if code == Requeue.exit_code:
+        return Requeue(str(cause))
     if code == UserError.exit_code:
         return UserError(cause or f"the run refused its config; see {folder.path}/run.log")
     if code == UNRECORDED:

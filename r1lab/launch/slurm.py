@@ -116,9 +116,8 @@ def say_submitted(jobs: Sequence[Submitted], sweep: Path) -> None:
     """Say which jobs there are now, and how to look at them and end them."""
     arrays = list(dict.fromkeys(item.job.partition("_")[0] for item in jobs))
     shown = display(sweep if len(jobs) > 1 else jobs[0].run)
-    out.print(
-        f"[bold]r1lab[/]  {plural(len(jobs), 'run')} in the queue as {escape(', '.join(arrays))}\n       {escape(shown)}"
-    )
+    out.print(f"[bold]r1lab[/]  {plural(len(jobs), 'run')} in the queue as {escape(', '.join(arrays))}")
+    out.print(f"       {escape(shown)}")
     out.print(f"       look     python -m r1lab task=status task.run={escape(shlex.quote(shown))}")
     out.print(f"       cancel   python -m r1lab task=cancel task.run={escape(shlex.quote(shown))}")
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from importlib import import_module
-from pathlib import Path
 
-from r1lab.errors import R1labError, Requeue
+from r1lab.errors import R1labError, Requeue, ResumeError
 from r1lab.launch.local import launch
 from r1lab.launch.slurm import QUEUED
 from r1lab.runs.folder import RunFolder
+
+PATIENCE = 180  # seconds
 
 
 def main() -> int:
@@ -23,6 +25,7 @@ def main() -> int:
     folder = RunFolder(sys.argv[1])
     cfg = folder.read_config()
     try:
+        wait_until_free(folder)
         if cfg.task.get("folder") is False:
             module, _, name = str(cfg.task._target_).rpartition(".")
             getattr(import_module(module), name)(cfg)
@@ -37,6 +40,23 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def wait_until_free(folder: RunFolder) -> None:
+    """Wait for a lock that a lost node still holds: a file server lets go of it after a minute or two.
+
+    Raises:
+        ResumeError: another process is running in the folder.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with folder.locked():
+                return
+        except ResumeError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from r1lab.errors import ConfigError, R1labError, ResumeError, StorageError
+from r1lab.errors import ConfigError, R1labError, Requeue, ResumeError, StorageError
 from r1lab.launch import COMMAND, PARENT, UNRECORDED
 from r1lab.launch.beside import beside
 from r1lab.runs import manifest
-from r1lab.runs.folder import RunFolder, storage_cause
+from r1lab.runs.folder import AGAIN, RunFolder, storage_cause
 
 log = logging.getLogger("r1lab")
 INTERRUPTED = 130
@@ -76,6 +76,11 @@ def work_and_record(run_yaml: Path, folder: RunFolder) -> int:
         work(run_yaml)
     except KeyboardInterrupt:
         return end(folder, "interrupted", INTERRUPTED, "interrupted")
+    except Requeue as error:
+        log.info("%s", error)
+        code = end(folder, "interrupted", error.exit_code, str(error))
+        (folder.path / AGAIN).touch()
+        return code
     except R1labError as error:
         log.error("%s", error)
         if isinstance(error, ConfigError):

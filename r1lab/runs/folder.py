@@ -25,6 +25,7 @@ from yaml import YAMLError
 from r1lab.errors import ResumeError
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
+AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
 STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl", "warnings.jsonl")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from r1lab.runs.folder import AGAIN
+
 LOG = "slurm.log"  # in the run's folder: what every process of the job printed, of all its starts
-AGAIN = "requeue"  # in the run's folder: a checkpoint was saved because the time was up
 ALLOWANCE = 15  # seconds before the end at which a run that did not save in time goes back with an older checkpoint
 OWNED = {  # sbatch's options that follow from r1lab's own words
     "array": "the runs of the sweep",

@@ -107,8 +107,8 @@ def _state(folder: RunFolder, manifest: dict[str, Any], job: Job | None) -> tupl
     if written == "failed":
         return "failed", cause or "no cause was recorded"
     if word == "CANCELLED":
-        never = job is not None and "Dependency" in job.reason
-        return "cancelled", "a job it waits for failed" if never else "it was cancelled"
+        in_vain = job is not None and "Dependency" in job.reason
+        return "cancelled", "a job it waits for failed" if in_vain else "it was cancelled"
     if word in ENDED:
         return "failed", ENDED[word]
     said = last_words(folder.path / LOG)

@@ -33,6 +33,7 @@ from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
 from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.stream import Stream
+from r1lab.trainers.time_is_up import TimeIsUp
 from r1lab.trainers.watch import Watch
 
 log = logging.getLogger("r1lab")
@@ -121,6 +122,7 @@ def train(
     trainer.add_callback(evaluator)
     if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:
         trainer.add_callback(Checkpoints(cfg.hub, folder))
+    trainer.add_callback(TimeIsUp(trainer.accelerator))  # after those that must have seen a checkpoint when it leaves
     progress = Progress(cfg.task.name)
     progress.attach(trainer)
     if watched := cfg.task.get("watch"):

@@ -38,7 +38,8 @@ def run(cfg, folder):
     how = cfg.task.how
     visible = {key: value for key, value in os.environ.items() if key.startswith(("SLURM", "SBATCH", "CUDA"))}
     folder.append("metrics.jsonl", [{"step": 3, "reward": 0.25}])
-    (folder.path / "here.json").write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "env": visible}))
+    here = {"host": socket.gethostname(), "pid": os.getpid(), "env": visible}
+    (folder.path / "here.json").write_text(json.dumps(here))
     deadline = time.monotonic() + cfg.task.seconds
     while time.monotonic() < deadline:
         time.sleep(0.05)

@@ -26,7 +26,7 @@ start() {
 }
 for number in $(seq 0 $((nodes - 1))); do start "$number"; done
 touch "$folder/booted"
-while true; do
-  # a read that times out reaps what has ended, too
-  if read -r -t 1 order number <>"$folder/orders"; then [ "$order" = start ] && start "$number"; fi
+exec 3<>"$folder/orders"
+while true; do # a read that times out reaps what has ended, too
+  if read -r -t 1 -u 3 order number; then [ "$order" = start ] && start "$number"; fi
 done
