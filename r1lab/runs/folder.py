@@ -136,13 +136,13 @@ class RunFolder:
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint; half-written ones are removed."""
-        found: list[tuple[int, Path]] = []
+        found = []
         for path in self.checkpoints.glob("checkpoint-*"):
             if (path / COMPLETE).is_file():
-                found.append((int(path.name.rpartition("-")[2]), path))
+                found.append(path)
             else:
                 shutil.rmtree(path)
-        return max(found)[1] if found else None
+        return newest(found)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -158,6 +158,32 @@ class RunFolder:
             except BlockingIOError:
                 raise ResumeError(f"{self.path} is in use: another process is running in it") from None
             yield
+
+
+class Onlooker(RunFolder):
+    """The folder as every training process but the first sees it: it reads what the first one writes."""
+
+    def write_config(self, cfg: DictConfig) -> Path:
+        """Write nothing."""
+        return self.path / "run.yaml"
+
+    def write_json(self, name: str, record: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def append(self, stream: str, records: list[dict[str, Any]]) -> None:
+        """Write nothing."""
+
+    def rewind(self, step: int) -> None:
+        """Write nothing."""
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint; half-written ones are not this process's to remove."""
+        return newest([path for path in self.checkpoints.glob("checkpoint-*") if (path / COMPLETE).is_file()])
+
+
+def newest(checkpoints: list[Path]) -> Path | None:
+    """The checkpoint of the highest step."""
+    return max(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def storage_cause(error: BaseException) -> str | None:
