@@ -165,24 +165,27 @@ class Engine:
 class Accelerator:
     """Which devices train, and how training is spread over them.
 
-    `kind` is single, ddp, zero (DeepSpeed, with `stage` 1, 2 or 3) or fsdp; `offload` keeps the optimizer in the nodes'
-    memory. `processes` counts training processes on each of `nodes`. `gpus` (on each node, those that generate
-    included), `gpu` (its name, such as h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine.
-    `mixed_precision` is no, bf16 or fp16; null: as `trainer.bf16` and `trainer.fp16` say.
+    `kind` is auto, single, ddp, zero (DeepSpeed, with `stage` 1, 2 or 3) or fsdp (PyTorch's FSDP2); `offload` keeps the
+    optimizer in the nodes' memory. `processes` counts training processes on each of `nodes`; null: one to each GPU that
+    serves no other end, one on a CPU. `gpus` (on each node, those that generate included), `gpu` (its name, such as
+    h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine. `mixed_precision` is no, bf16 or
+    fp16; null: as the model's dtype, or `trainer.bf16` and `trainer.fp16`, say. `threads` are those of a process.
+    `timeout` is the seconds after which a process that waits for the others gives up.
     """
 
     name: str = "auto"
-    kind: str = "single"
+    kind: str = "auto"
     stage: int = 0
     offload: bool = False
     nodes: int = 1
-    processes: int = 1
+    processes: int | None = None
     gpus: int | None = None
     gpu: str | None = None
     gpu_memory: float | None = None
     mixed_precision: str | None = None
     device: str = "auto"
     threads: int | None = None
+    timeout: int = 1800
 
 
 @dataclass

@@ -21,7 +21,7 @@ from r1lab.errors import ConfigError, Finding, RunError
 from r1lab.launch import failures
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_submitted
-from r1lab.runs.folder import RunFolder
+from r1lab.runs.folder import QUEUED, RunFolder
 from r1lab.slurm import record
 from r1lab.slurm.commands import submit, try_out
 from r1lab.slurm.record import Submitted
@@ -29,7 +29,6 @@ from r1lab.slurm.script import LOG, header, script
 from r1lab.slurm.states import Status, statuses
 from r1lab.wording import display, plural
 
-QUEUED = "queued.json"  # in the run's folder: what was typed
 SOON, LATE = 1.0, 10.0  # seconds between two looks at the queue: when something has just happened, when nothing has
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 out = Console(highlight=False, soft_wrap=True, emoji=False)

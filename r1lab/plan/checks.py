@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
-from r1lab.plan.accelerators import check_accelerator
+from r1lab.plan.accelerators import check_accelerator, settle
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.cluster import check_cluster
 from r1lab.plan.data import check_data
@@ -23,7 +23,6 @@ from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.fitting import check_memory
 from r1lab.plan.folder import check_folder
 from r1lab.plan.grpo import check_grpo
-from r1lab.plan.hardware import gpus
 from r1lab.plan.hub import check_hub
 from r1lab.plan.model import check_model
 from r1lab.plan.packages import check_packages
@@ -165,9 +164,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     """The config with interpolations replaced and r1lab's words written into TRL's fields."""
     resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
     assert isinstance(resolved, DictConfig)
-    if resolved.accelerator.device == "auto":
-        here = gpus() if resolved.cluster.kind == "local" else resolved.cluster.gpus
-        resolved.accelerator.device = "cuda" if here else "cpu"
+    settle(resolved)
     trainer = resolved.get("trainer")
     if not trainer:
         resolved.trainer = None

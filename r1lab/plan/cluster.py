@@ -8,10 +8,11 @@ from omegaconf import DictConfig
 
 from r1lab.config.schema import Cluster
 from r1lab.errors import Finding, SlurmError
+from r1lab.launch.roles import nodes
 from r1lab.plan.fields import Where
 from r1lab.slurm.commands import present
 from r1lab.slurm.facts import Partition, accounts, largest_array, partitions, seconds_of
-from r1lab.slurm.script import OWNED, gpus_of, nodes_of
+from r1lab.slurm.script import OWNED, gpus_of
 from r1lab.wording import nearest, plural, some
 
 KINDS = ("local", "slurm")
@@ -156,7 +157,7 @@ def _check_partition(cfg: DictConfig, where: Where) -> list[Finding]:
 def _asks_too_much(cfg: DictConfig, partition: Partition, known: dict[str, Partition], where: Where) -> list[Finding]:
     cluster = cfg.cluster
     wanted = [
-        ("accelerator.nodes", "nodes", nodes_of(cfg), partition.nodes),
+        ("accelerator.nodes", "nodes", nodes(cfg), partition.nodes),
         ("cluster.gpus", "GPUs on each node", gpus_of(cfg), partition.gpus),
         ("cluster.cpus", "cores on each node", cluster.cpus or 0, partition.cpus),
         ("cluster.time", "seconds", seconds_of(cluster.time or 0) or 0, partition.seconds),

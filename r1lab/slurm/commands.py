@@ -161,6 +161,15 @@ def _from_accounting(ids: Sequence[str]) -> dict[str, Job]:
     return found
 
 
+def hosts(nodes: str) -> list[str]:
+    """The names in a node list such as "gpu-[01-03,7]".
+
+    Raises:
+        SlurmError: it is none, or Slurm does not answer.
+    """
+    return call("scontrol", "show", "hostnames", nodes).split()
+
+
 def cancel(ids: Sequence[str]) -> None:
     """End jobs, or take them out of the queue.
 

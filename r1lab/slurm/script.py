@@ -9,6 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from r1lab.launch.roles import nodes
 from r1lab.runs.folder import AGAIN
 
 LOG = "slurm.log"  # in the run's folder: what every process of the job printed, of all its starts
@@ -67,11 +68,6 @@ def gpus_of(cfg: DictConfig) -> int:
     return int(cfg.accelerator.gpus or cfg.accelerator.processes) if cfg.accelerator.device == "cuda" else 0
 
 
-def nodes_of(cfg: DictConfig) -> int:
-    """Nodes to ask for."""
-    return int(cfg.accelerator.nodes)
-
-
 def header(cfg: DictConfig, output: Path | str) -> list[str]:
     """sbatch's options for a run, without the array: runs with equal ones can share an array.
 
@@ -84,7 +80,7 @@ def header(cfg: DictConfig, output: Path | str) -> list[str]:
         "job-name": str(cfg.name).replace("/", "-"),
         "output": str(output),
         "open-mode": "append",
-        "nodes": nodes_of(cfg),
+        "nodes": nodes(cfg),
         "ntasks-per-node": 1,
         "partition": cluster.partition,
         "account": cluster.account,
@@ -120,7 +116,7 @@ def script(cfg: DictConfig, head: Iterable[str], indices: Iterable[int], run: st
     cluster = cfg.cluster
     parallel = f"%{cluster.parallel}" if cluster.parallel else ""
     array = f"#SBATCH --array={ranges(indices)}{parallel}"
-    srun = ["--kill-on-bad-exit=1", f"--ntasks={nodes_of(cfg)}", "--ntasks-per-node=1"]
+    srun = ["--kill-on-bad-exit=1", f"--ntasks={nodes(cfg)}", "--ntasks-per-node=1"]
     srun += [f"--cpus-per-task={cluster.cpus}"] if cluster.cpus else []
     if cluster.container:
         mounts = ",".join([f"{Path.cwd()}:{Path.cwd()}", *cluster.mounts])

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import datasets
+import torch.distributed as dist
 import transformers
 from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,10 +32,12 @@ from r1lab.runs.folder import RunFolder
 from r1lab.tasks import audit
 from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
+from r1lab.trainers.ranks import first, meet
 from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.stream import Stream
 from r1lab.trainers.time_is_up import TimeIsUp
 from r1lab.trainers.watch import Watch
+from r1lab.trainers.wrapping import Wrapping, check_world, settings
 
 log = logging.getLogger("r1lab")
 
@@ -63,17 +66,15 @@ def arguments(cfg: DictConfig, folder: RunFolder) -> Any:
     """
     values: dict[str, Any] = dict(OmegaConf.to_container(cfg.trainer))  # type: ignore[arg-type]
     target = named(str(values.pop("_target_")))
+    values = settings(cfg) | values
     try:
-        return target(
-            output_dir=str(folder.checkpoints),
-            seed=cfg.seed,
-            use_cpu=cfg.accelerator.device == "cpu",
-            report_to="none",
-            disable_tqdm=True,
-            **values,
-        )
+        args = target(output_dir=str(folder.checkpoints), seed=cfg.seed, report_to="none", disable_tqdm=True, **values)
     except (ValueError, TypeError) as error:
         raise UserError(f"trl refuses the trainer's settings: {error}") from error
+    if cfg.accelerator.kind == "zero":  # before the model loads, which stage 3 spreads at once
+        import_module("deepspeed").init_distributed(dist_backend=dist.get_backend())
+    check_world(cfg, args)
+    return args
 
 
 def parts(cfg: DictConfig, use: str = "") -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Splits, list[Reward]]:
@@ -82,14 +83,21 @@ def parts(cfg: DictConfig, use: str = "") -> tuple[PreTrainedModel, PreTrainedTo
     Raises:
         UserError: something is not there, or the audit finds a fault.
     """
-    tokenizer = load_tokenizer(cfg.model)
-    splits = data.load(cfg.dataset, use)
+    with first():
+        tokenizer = load_tokenizer(cfg.model)
+        splits = data.load(cfg.dataset, use)
     rewards = build_all(cfg)
     data.require(splits, rewards, cfg.dataset.name)
     audit.require(cfg, tokenizer, splits.train, rewards)
     quantisation: Any = OmegaConf.to_container(cfg.adapter.quantisation) if cfg.adapter.quantisation else None
-    model = load_model(cfg.model, cfg.accelerator.device, tokenizer, quantisation)
+    model = load_model(cfg.model, placed(cfg), tokenizer, quantisation)
     return model, tokenizer, splits, rewards
+
+
+def placed(cfg: DictConfig) -> str:
+    """Where the weights go when they are loaded; what is sharded is moved to the GPUs by its wrapper, part by part."""
+    kind, stage = cfg.accelerator.kind, cfg.accelerator.stage
+    return "cpu" if kind == "fsdp" or (kind == "zero" and stage == 3) else str(cfg.accelerator.device)
 
 
 def diagnosis(cfg: DictConfig) -> Diagnose | None:
@@ -114,10 +122,12 @@ def train(
     complete_head(trainer.model)
     checkpoint = folder.last_checkpoint()
     folder.rewind(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
+    meet()  # the others read what the first one has left
     started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
     stream = Stream(folder, started)
     engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
     evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg))
+    trainer.add_callback(Wrapping(trainer, cfg.accelerator))
     trainer.add_callback(stream)
     trainer.add_callback(evaluator)
     if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:
