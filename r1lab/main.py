@@ -23,6 +23,7 @@ from r1lab.config.experiments import CONF, user_folders
 from r1lab.errors import ConfigError, R1labError
 from r1lab.launch import failures
 from r1lab.launch.local import audit, launch
+from r1lab.plan.cluster import TASK_ID
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
 from r1lab.wording import display
@@ -100,10 +101,14 @@ def run_audits(request: Request) -> None:
 
 
 def with_cluster(words: Sequence[str]) -> list[str]:
-    """The words, with `cluster=slurm` where Slurm's launcher was chosen without saying which cluster."""
+    """The words, with `cluster=slurm` where Slurm's launcher was chosen without saying which cluster.
+
+    An array task's id, 123_4, stays one: Hydra would read it as the number 1234.
+    """
+    words = [TASK_ID.sub(r"'\1'", word) if word.startswith("cluster.after=") else word for word in words]
     chosen = [word for word in words if word.startswith("hydra/launcher=")]
     if chosen[-1:] != [f"hydra/launcher={SLURM}"] or any(word.startswith("cluster=") for word in words):
-        return list(words)
+        return words
     return [*words, "cluster=slurm"]
 
 

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 
 from r1lab.errors import R1labError, ResumeError
 from r1lab.launch import INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from omegaconf import DictConfig
 
@@ -17,6 +18,7 @@ from r1lab.wording import nearest, plural, some
 
 KINDS = ("local", "slurm")
 ALWAYS = ("name", "kind", "wait", "warning", "requeue")  # keys that mean nothing, and harm nothing, in a local run
+TASK_ID = re.compile(r"(?<![\w'\"])(\d+_\d+)(?![\w'\"])")
 JOB = re.compile(r"\d+(_\d+)?")
 MEMORY = re.compile(r"\d+[KMGT]?")
 OPTION = re.compile(r"[a-z][a-z-]+")
@@ -57,6 +59,17 @@ def check_cluster(cfg: DictConfig, where: Where) -> list[Finding]:
         return _check_partition(cfg, where) + _check_accounts(cfg, where)
     except SlurmError as error:
         return [Finding(str(error), where("cluster"), fix="sinfo shows whether the cluster answers")]
+
+
+def check_job_ids(words: Iterable[str]) -> list[Finding]:
+    """Ids of array tasks that Hydra would read as numbers, since 13_4 is one in its grammar."""
+    findings = []
+    for word in words:
+        if word.startswith("cluster.after="):
+            for task in TASK_ID.findall(word):
+                what = f"cluster.after: {task} without quotes is the number {task.replace('_', '')}"
+                findings.append(Finding(what, f"override {word}", fix=f"cluster.after=['{task}']"))
+    return findings
 
 
 def check_array(runs: int) -> list[Finding]:

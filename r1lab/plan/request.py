@@ -18,7 +18,7 @@ from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_
 from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.cluster import check_array
+from r1lab.plan.cluster import check_array, check_job_ids
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of
@@ -68,7 +68,7 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if many else []
         where_to = hydra_cfg.sweep_dir if many else None
         return Request([planned], [*kept, *sweep], where_to, planned.cfg.dry_run, hydra_cfg.launcher)
-    findings = check_words(words)
+    findings = check_words(words) + check_job_ids(words)
     if findings:
         raise ConfigError(findings)
     jobs = jobs_of(words)
@@ -78,8 +78,8 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
     plans: list[Plan] = []
     faults: dict[Finding, list[str]] = {}
-    for finding in check_launcher(hydra_cfg.launcher, first.cluster.kind, len(jobs), words):
-        faults.setdefault(finding, []).append("")
+    if odd := check_launcher(hydra_cfg.launcher, first.cluster.kind, len(jobs), words):
+        raise ConfigError(odd)
     for number, job in enumerate(jobs[:MOST_PLANNED]):
         folder = Path(hydra_cfg.sweep_dir) / str(number) if multirun else None
         try:
