@@ -26,6 +26,7 @@ from r1lab.wording import nearest
 
 _composed: dict[tuple[str, ...], DictConfig] = {}  # of the current session
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+PLACES_ONLY = "hydra: where runs go"  # no word of a command line
 SLURM = "submitit_slurm"  # the launcher into Slurm's queue, under the name that Hydra's users know
 SLURM_LAUNCHER = "hydra_plugins.r1lab_slurm.SlurmLauncher"
 
@@ -98,8 +99,12 @@ def using(config_dir: str | Path | None) -> Iterator[None]:
         user_folders[:] = before
 
 
-def compose_choices(choices: Sequence[str]) -> DictConfig:
+def compose_choices(choices: Sequence[str], whole: bool = True) -> DictConfig:
     """What group choices alone compose, Hydra's node included: composed once in a `session`, then copied.
+
+    Args:
+        choices: words that choose options.
+        whole: false leaves of Hydra's node, most of the whole, what says where runs go and who launches them.
 
     Raises:
         hydra.errors.HydraException: choices that do not compose.
@@ -107,7 +112,15 @@ def compose_choices(choices: Sequence[str]) -> DictConfig:
     key = tuple(choices)
     if key not in _composed:
         _composed[key] = hydra_compose("config", overrides=list(choices), return_hydra_config=True)
-    return copy.deepcopy(_composed[key])
+    if whole:
+        return copy.deepcopy(_composed[key])
+    small = (*key, PLACES_ONLY)
+    if small not in _composed:
+        cut = copy.deepcopy(_composed[key])
+        with open_dict(cut):
+            cut.hydra = OmegaConf.masked_copy(cut.hydra, ["mode", "run", "sweep", "launcher"])
+        _composed[small] = cut
+    return copy.deepcopy(_composed[small])
 
 
 def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
@@ -127,7 +140,8 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     if any(item.is_sweep_override() or "override_dirname" in str(item.input_line) for item in overrides):
         cfg = hydra_compose("config", overrides=list(words), return_hydra_config=True)
     else:
-        cfg = compose_choices([str(item.input_line) for item in choices])
+        own = any(item.key_or_group.startswith("hydra.") for item in overrides)
+        cfg = compose_choices([str(item.input_line) for item in choices], whole=own)
         ConfigLoaderImpl._apply_overrides_to_config([item for item in overrides if item not in choices], cfg)
     node = cfg.hydra
     wanted = {"mode": str(node.mode), "run_dir": node.run.dir, "sweep_dir": node.sweep.dir}

@@ -20,9 +20,24 @@ def loader() -> ConfigLoaderImpl:
     return found
 
 
+_listed: dict[tuple[ConfigLoaderImpl, str], list[str]] = {}  # Hydra reads its whole search path for every answer
+
+_files: dict[tuple[ConfigLoaderImpl, str], list[tuple[str, Path]]] = {}  # likewise
+
+
+def _list(parent: str, kind: ObjectType) -> list[str]:
+    """What a group holds, asked of each loader once."""
+    key = (loader(), f"{kind.name} {parent}")
+    if key not in _listed:
+        if any(known is not key[0] for known, _ in _listed):
+            _listed.clear()
+        _listed[key] = list(key[0].get_group_options(parent, kind))
+    return _listed[key]
+
+
 def groups() -> list[str]:
     """The config groups at the top level."""
-    return sorted({*loader().get_group_options("", ObjectType.GROUP)} - {"hydra"})
+    return sorted({*_list("", ObjectType.GROUP)} - {"hydra"})
 
 
 def as_text() -> str:
@@ -33,7 +48,7 @@ def as_text() -> str:
 
 def options_of(group: str) -> list[str]:
     """The options of a group."""
-    return list(loader().get_group_options(group, ObjectType.CONFIG))
+    return list(_list(group, ObjectType.CONFIG))
 
 
 def is_group(key: str) -> bool:
@@ -44,6 +59,16 @@ def is_group(key: str) -> bool:
 
 def composed_files(words: Sequence[str]) -> list[tuple[str, Path]]:
     """(package, file) of every YAML file that words compose, the one that has the last word first."""
+    choices = [word for word in words if is_group(word.lstrip("+~").partition("=")[0])]  # values compose no files
+    key = (loader(), "\n".join(choices))
+    if key not in _files:
+        if any(known is not key[0] for known, _ in _files):
+            _files.clear()
+        _files[key] = _composed_files(choices)
+    return _files[key]
+
+
+def _composed_files(words: Sequence[str]) -> list[tuple[str, Path]]:
     try:
         composed = loader().compute_defaults_list("config", list(words), RunMode.RUN).defaults
     except HydraException:

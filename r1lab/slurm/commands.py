@@ -122,7 +122,9 @@ def jobs(ids: Sequence[str]) -> dict[str, Job]:
         found |= _from_queue(asked)
         if missing := [item for item in asked if not any(key.partition("_")[0] == item for key in found)]:
             found |= _from_accounting(missing)
-    return found
+    # tasks that were cancelled while they waited have one record for all of them, that of the array
+    told = {item: found.get(item) or found.get(item.partition("_")[0]) for item in ids}
+    return {item: job for item, job in told.items() if job is not None}
 
 
 def _from_queue(ids: Sequence[str]) -> dict[str, Job]:

@@ -166,9 +166,10 @@ class Cluster:
 
     def state(self, job: str) -> str:
         """Slurm's own word for a job's state; "" for one that it does not know."""
-        shown = self.run("scontrol", "-o", "show", "job", job, check=False).stdout
-        fields = dict(word.partition("=")[::2] for word in shown.split())
-        return fields.get("JobState", "")
+        parent = job.partition("_")[0]
+        listed = self.run("squeue", "-h", "-r", "-t", "all", "-j", parent, "-o", "%i %T", check=False).stdout
+        states = dict(line.split() for line in listed.splitlines())
+        return states.get(job) or states.get(parent, "")  # tasks that never started share the array's
 
     def wait_for(self, happens: Callable[[], object], seconds: float = 60) -> None:
         """Wait until something is true.
