@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config import groups
@@ -144,7 +145,9 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
         cfg = compose_choices([str(item.input_line) for item in choices], whole=own)
         ConfigLoaderImpl._apply_overrides_to_config([item for item in overrides if item not in choices], cfg)
     node = cfg.hydra
-    wanted = {"mode": str(node.mode), "run_dir": node.run.dir, "sweep_dir": node.sweep.dir}
+    mode = str(node.mode)
+    mode = f"RunMode.{mode}" if mode in RunMode.__members__ else mode  # a cut node is not typed
+    wanted = {"mode": mode, "run_dir": node.run.dir, "sweep_dir": node.sweep.dir}
     wanted["launcher"] = node.launcher._target_
     with open_dict(cfg):
         del cfg["hydra"]
