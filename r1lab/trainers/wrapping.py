@@ -7,6 +7,8 @@ at once the model is wrapped.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from omegaconf import DictConfig
 from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
+from trl.models import unwrap_model_for_generation
 
 from r1lab.errors import RunError
 from r1lab.trainers import ranks
@@ -66,6 +69,29 @@ def fsdp_config(offload: bool) -> dict[str, Any]:
         "cpu_offload": offload,
         "state_dict_type": "FULL_STATE_DICT",
     }
+
+
+def start_deepspeed() -> None:
+    """Connect DeepSpeed's processes by what connects torch's.
+
+    On a CPU it would compile an operator for shared memory at first use, for a minute: gloo does without.
+    """
+    deepspeed = import_module("deepspeed")
+    if dist.get_backend() == "gloo":
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend=dist.get_backend())
+
+
+def sharded(accelerator: DictConfig) -> bool:
+    """Whether the weights themselves are spread over the processes."""
+    return bool(accelerator.kind == "fsdp" or (accelerator.kind == "zero" and accelerator.stage == 3))
+
+
+def whole_weights(trainer: Trainer) -> AbstractContextManager[Any]:
+    """The weights of a model that ZeRO-3 has spread, gathered in every process; nothing to do for any other."""
+    if wrapper(trainer.model_wrapped) != "zero3":
+        return nullcontext()
+    return unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator)
 
 
 def check_world(cfg: DictConfig, args: TrainingArguments) -> None:
