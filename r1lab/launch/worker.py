@@ -26,6 +26,7 @@ from r1lab.errors import ConfigError, R1labError, ResumeError, StorageError
 from r1lab.launch import COMMAND, FAILURE, INTERRUPTED, NODE, SERVER, UNRECORDED
 from r1lab.launch.beside import beside
 from r1lab.launch.leash import die_with_parent
+from r1lab.launch.serving import free_port
 from r1lab.runs import failures, manifest
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import Onlooker, RunFolder, storage_cause
@@ -60,6 +61,7 @@ def config_of(folder: RunFolder) -> DictConfig:
     cfg = folder.read_config()
     if server := os.environ.get(SERVER):
         cfg.trainer.vllm_server_base_url = server
+        cfg.trainer.vllm_group_port = free_port()
     return cfg
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -189,6 +189,7 @@ def build(cfg: DictConfig, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    disable_progress_bars()
     built = OmegaConf.load(sys.argv[1])
     assert isinstance(built, DictConfig)
     build(built, Path(sys.argv[1]).parent)
