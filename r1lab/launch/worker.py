@@ -68,7 +68,8 @@ def config_of(folder: RunFolder) -> DictConfig:
 def named(target: str) -> Callable[..., dict[str, Any]]:
     """The function of a dotted name."""
     module, _, name = target.rpartition(".")
-    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    found: Callable[..., dict[str, Any]] = getattr(import_module(module), name)
+    return found
 
 
 def write_page(folder: RunFolder) -> None:

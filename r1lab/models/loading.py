@@ -137,7 +137,8 @@ def gathered(weight: torch.Tensor) -> AbstractContextManager[Any]:
     """One weight that DeepSpeed has spread over the processes, whole for a while."""
     if not hasattr(weight, "ds_id"):
         return nullcontext()
-    return import_module("deepspeed").zero.GatheredParameters([weight])  # type: ignore[no-any-return]
+    whole: AbstractContextManager[Any] = import_module("deepspeed").zero.GatheredParameters([weight])
+    return whole
 
 
 def count(weight: torch.Tensor) -> int:

@@ -123,7 +123,7 @@ def train(
     engine = TransformersEngine(model, tokenizer, cfg.eval.batch, shortcuts)
     whole = partial(whole_weights, trainer)
     evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg), whole)
-    trainer.add_callback(Wrapping(trainer, cfg.accelerator))
+    trainer.add_callback(Wrapping(trainer, cfg.accelerator, folder))
     trainer.add_callback(stream)
     trainer.add_callback(evaluator)
     if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:

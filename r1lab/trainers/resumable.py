@@ -94,9 +94,10 @@ class Resumable(Trainer):
     def _make_whole(self) -> None:
         """Have the model, which is not wrapped as it need not train, whole in every process from here on."""
         self.is_deepspeed_enabled = self.is_fsdp_enabled = False
-        if sharded := [weight for weight in self.model.parameters() if hasattr(weight, "ds_id")]:
+        model: Any = self.model
+        if sharded := [weight for weight in model.parameters() if hasattr(weight, "ds_id")]:
             import_module("deepspeed").zero.GatheredParameters(sharded, modifier_rank=None).__enter__()
-        self.model.to(self.args.device)
+        model.to(self.args.device)
 
     def restore(self) -> None:
         """Put back what `_save_checkpoint` added, once the library has set its own state up."""

@@ -20,6 +20,8 @@ from transformers.training_args import TrainingArguments
 from trl.models import unwrap_model_for_generation
 
 from r1lab.errors import RunError
+from r1lab.runs import manifest
+from r1lab.runs.folder import RunFolder
 from r1lab.trainers import ranks
 
 
@@ -119,11 +121,13 @@ class Wrapping(TrainerCallback):
     Args:
         trainer: whose model it is.
         accelerator: the run's `accelerator` node.
+        folder: the run's, whose manifest says what was found.
     """
 
-    def __init__(self, trainer: Trainer, accelerator: DictConfig):
+    def __init__(self, trainer: Trainer, accelerator: DictConfig, folder: RunFolder | None = None):
         self.trainer = trainer
         self.accelerator = accelerator
+        self.folder = folder
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -134,9 +138,12 @@ class Wrapping(TrainerCallback):
         if wanted == "ddp" and args.world_size == 1:
             wanted = "single"
         if found != wanted:
-            raise RunError(
-                f"accelerator={self.accelerator.name} asks for {wanted}, and the model is wrapped as {found}"
-            )
+            name = self.accelerator.name
+            raise RunError(f"accelerator={name} asks for {wanted}, and the model is wrapped as {found}")
+        if self.folder:
+            backend = dist.get_backend() if dist.is_initialized() else "none"
+            spread = {"processes": args.world_size, "wrapper": found, "backend": backend}
+            manifest.add(self.folder, spread={**spread, "device": args.device.type})
 
 
 def wrapper(model: torch.nn.Module) -> str:

@@ -119,7 +119,6 @@ def test_two_processes_and_one_folder(start: Start, tmp_path: Path) -> None:
     [
         ("0 killed", "notices", 0, "training process 0 was killed by SIGKILL (by hand, or by the kernel", -9),
         ("1 killed", "hangs", 1, "training process 1 was killed by SIGKILL", -9),
-        ("1 raises", "notices", 1, "RuntimeError: the loss is gone", 1),
         ("1 ends", "notices", 1, "training process 1 ended with exit code 7 and without a word", 7),
     ],
 )
@@ -133,7 +132,6 @@ def test_the_cause_and_not_the_bystander(
     first = json.loads((tmp_path / "failures/local.json").read_text())
     assert (first["rank"], first["exit"]) == (rank, code) and first["cause"].startswith(cause.partition(" (")[0])
     assert first["pid"] == int((tmp_path / f"started-{rank}").read_text()) and first["host"]
-    assert ("the loss is gone" in first["trace"]) == ("raises" in how)
     found = manifest(tmp_path)
     assert found["status"] == "failed" and found["cause"].startswith(cause.partition(" (")[0]) and found["exit"] == code
     assert not any(alive(pid) for pid in pids(tmp_path))
@@ -146,11 +144,10 @@ def test_what_all_of_them_refuse_is_said_once(start: Start, tmp_path: Path) -> N
     assert (manifest(tmp_path)["cause"], manifest(tmp_path)["exit"]) == ("the file is empty", 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_it_in_order(start: Start, tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupt_ends_it_in_order(start: Start, tmp_path: Path) -> None:
     process = start("0 sleeps")
     wait_for(lambda: len(list(tmp_path.glob("started-*"))) == 2)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in said, said
     found = manifest(tmp_path)
@@ -169,7 +166,9 @@ def test_a_supervisor_that_is_killed_leaves_nothing(start: Start, tmp_path: Path
 
 
 def test_training_waits_for_its_server(start: Start, tmp_path: Path, stand_in: str) -> None:
-    process = start("well", changes=SERVED | {"engine": {**SERVED["engine"], "command": stand_in}}, STAND_IN_READY="1.5")
+    process = start(
+        "well", changes=SERVED | {"engine": {**SERVED["engine"], "command": stand_in}}, STAND_IN_READY="1.5"
+    )
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     server = json.loads((tmp_path / "server.json").read_text())
@@ -185,7 +184,12 @@ def test_training_waits_for_its_server(start: Start, tmp_path: Path, stand_in: s
 @pytest.mark.parametrize(
     ("env", "limit", "cause", "line"),
     [
-        ({"STAND_IN_DIES": "early"}, 20.0, "the server on 127.0.0.1 ended with exit code 3", "out of memory on device 0"),
+        (
+            {"STAND_IN_DIES": "early"},
+            20.0,
+            "the server on 127.0.0.1 ended with exit code 3",
+            "out of memory on device 0",
+        ),
         ({"STAND_IN_DIES": "later"}, 20.0, "the server on 127.0.0.1 was killed by SIGSEGV", "an illegal memory access"),
         ({"STAND_IN_READY": "60"}, 1.0, "was not ready after 1 seconds (engine.start_timeout)", "loading the weights"),
     ],
@@ -221,5 +225,5 @@ def test_two_nodes_of_one_run(start: Start, tmp_path: Path) -> None:
     assert [node.returncode for node in nodes] == [1, 1], texts
     assert all("RuntimeError: the loss is gone" in text and "reset by peer" not in text for text in texts)
     first = json.loads((tmp_path / "failures/3-0.json").read_text())
-    assert (first["rank"], first["node"]) == (1, 1)
+    assert (first["rank"], first["node"]) == (1, 1) and "in run" in first["trace"]
     assert manifest(tmp_path)["cause"] == "RuntimeError: the loss is gone"

@@ -150,5 +150,3 @@ def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         with gathered(weight):
             found[name] = weight.detach().clone()
     return found
-
-

@@ -18,8 +18,8 @@ from r1lab.runs.folder import RunFolder
 from tests.trainers import spread_task
 
 KINDS = ("ddp", "zero1", "zero2", "zero3")
-# Sums of a few hundred float32 terms in another order differ by some 1e-7 of their size; five AdamW steps, which divide by
-# the gradient's own size, may widen that tenfold.
+# Sums of a few hundred float32 terms in another order differ by some 1e-7 of their size; five AdamW steps, which divide
+# by the gradient's own size, may widen that tenfold.
 LOSS_TOLERANCE = 2e-6
 GRADIENT_TOLERANCE = 1e-6  # of the largest entry of the same gradient
 
