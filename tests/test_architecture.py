@@ -24,16 +24,27 @@ NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
 LIGHT = ("plan", "doctor", "config", "runs", "wording", "errors", "main")  # rooms that never import NO_TRAINING
 FLOOR = {"errors", "wording"}  # anybody may import these, and they import nothing above them
 MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
+NODE = {"launch", "launch.children", "launch.ending", "launch.environment", "launch.roles", "launch.serving"}
 MAY_IMPORT = {
     "errors": set(),
     "wording": set(),
     "config": FLOOR,
     "runs": FLOOR,
     "rows": {"config", *FLOOR},
-    "plan": {"config", "rows", "runs", *FLOOR},
+    "plan": {"config", "launch.roles", "rows", "runs", *FLOOR},
     "console": {"plan", "report", *FLOOR},
     "doctor": {"config", "plan", *FLOOR},
-    "launch.local": {"launch", "launch.worker", "runs", *FLOOR},
+    "launch.roles": FLOOR,  # pure: the planner reads it as well
+    "launch.environment": set(),
+    "launch.leash": {"launch"},
+    "launch.keeper": set(),
+    "launch.children": {"launch"},
+    "launch.serving": {"launch.roles"},
+    "launch.ending": {"launch", "runs", *FLOOR},
+    "launch.supervisor": {*NODE, "runs", *FLOOR},
+    "launch.node": {"launch", "launch.supervisor", *FLOOR},
+    "launch.agent": {"launch", "launch.leash", "runs", *FLOOR},
+    "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": set(),
     "notebook": {"config", "plan", "launch.local", *FLOOR},
@@ -41,7 +52,15 @@ MAY_IMPORT = {
     "__init__": {"notebook"},
     "__main__": {"main"},
     # after the process boundary; the worker finds its task by the name in run.yaml
-    "launch.worker": {"launch", "launch.beside", "runs", "report", *FLOOR},
+    "launch.worker": {
+        "launch",
+        "launch.beside",
+        "launch.leash",
+        "launch.serving",
+        "report",
+        "runs",
+        *FLOOR,
+    },
     "launch.beside": {"hub", "runs", *FLOOR},
     "hub": {"config", "runs", *FLOOR},
     "trackers": {"config", "runs", *FLOOR},

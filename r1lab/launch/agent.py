@@ -1,7 +1,7 @@
 """The training processes of one node, started and watched by torch.distributed.run: `python -m r1lab.launch.agent …`.
 
-Takes torch.distributed.run's own words. What it adds: the processes die with their supervisor, what killed one by a
-signal is recorded as the run's first failure, and what torch has to say about exit codes is left out.
+Takes torch.distributed.run's own words. What it adds: the processes die with their supervisor, and a death without a
+word is recorded, at once, as the run's first failure. What torch has to say about exit codes is left out.
 """
 
 from __future__ import annotations
@@ -9,17 +9,29 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
+from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher import api
 from torch.distributed.run import parse_args, run
 
 from r1lab.launch import FAILURE, INTERRUPTED, NODE, PARENT
 from r1lab.launch.leash import die_with_parent
-from r1lab.runs.failures import PATIENCE, Failure, claim, told
+from r1lab.runs.failures import Failure, claim, told
 from r1lab.wording import killed_by
+
+
+class Agent(LocalElasticAgent):
+    """torch's agent, which looks at how its processes have ended before it stops those that are left."""
+
+    def _monitor_workers(self, worker_group: Any) -> Any:
+        for worker in worker_group.workers:
+            if worker.id is not None and (code := ended(int(worker.id))):
+                tell(int(worker.global_rank), int(worker.id), code)
+        return super()._monitor_workers(worker_group)
 
 
 def main() -> int:
@@ -27,36 +39,51 @@ def main() -> int:
     die_with_parent()
     os.environ[PARENT] = str(os.getpid())
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    record, node = Path(os.environ[FAILURE]), int(os.environ.get(NODE, 0))
+    api.LocalElasticAgent = Agent  # type: ignore[misc]
     try:
         run(parse_args(sys.argv[1:]))
     except SignalException:
         return INTERRUPTED
     except ChildFailedError as error:
-        return tell(error, record, node)
+        rank, first = min(error.failures.items(), key=lambda item: item[1].timestamp)
+        tell(rank, first.pid, first.exitcode)  # in case it ended since `Agent` looked
+        return int(first.exitcode) % 256
     except Exception as error:  # noqa: BLE001 - the last station: the cause is recorded and the exit code tells
         cause = f"the training processes could not be started: {type(error).__name__}: {error}"
-        claim(record, Failure(cause, "agent", 1, node=node, error=type(error).__name__, trace=told(error)))
+        record(Failure(cause, "agent", 1, node=node(), error=type(error).__name__, trace=told(error)))
         return 1
     return 0
 
 
-def tell(error: ChildFailedError, record: Path, node: int) -> int:
-    """Record a death by a signal, or an end without a word; the exit code of the first process that failed."""
-    failed = sorted(error.failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp))
-    rank, first = failed[0]
+def ended(pid: int) -> int:
+    """The exit code of a child that has ended, negative for a signal, and it can be asked again; 0 for any other."""
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    if found is None:
+        return 0
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+
+def tell(rank: int, pid: int, code: int) -> None:
+    """Record the end of a process that has not recorded it itself: one that failed by an exception has."""
+    if code == INTERRUPTED:  # it was asked to stop, and the run ends in order
+        return
     process = f"training process {rank}"
+    how = f"was {killed_by(-code)}" if code < 0 else f"ended with exit code {code} and without a word"
     log = f"ranks/{rank}.log" if rank else "run.log"
-    if first.exitcode < 0:
-        cause = f"{process} was {killed_by(-first.exitcode)}"
-        claim(record, Failure(cause, process, first.exitcode, rank, node, first.pid, log=log))
-        return first.exitcode % 256
-    until = time.monotonic() + PATIENCE  # a process that failed by an exception has written, or another one has
-    while time.monotonic() < until and not record.exists():
-        time.sleep(0.05)
-    cause = f"{process} ended with exit code {first.exitcode} and without a word"
-    claim(record, Failure(cause, process, first.exitcode, rank, node, first.pid, log=log))
-    return int(first.exitcode)
+    record(Failure(f"{process} {how}", process, code, rank, node(), pid, log=log))
+
+
+def record(failure: Failure) -> None:
+    """Record a failure, if it is the run's first."""
+    claim(Path(os.environ[FAILURE]), failure)
+
+
+def node() -> int:
+    """This node's number."""
+    return int(os.environ.get(NODE, 0))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ is the program's own. Run by path, so that it imports nothing but the standard l
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -93,10 +94,8 @@ def below(pid: int) -> list[int]:
 
 def send(pid: int, number: int) -> None:
     """Send a signal to a process that may have ended."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def roles(cfg: DictConfig) -> tuple[Roles, ...]:
 
 
 def check_roles(cfg: DictConfig) -> list[tuple[str, Finding]]:
-    """What does not fit between a server, the training processes and the nodes' GPUs: (key, finding without a place)."""
+    """What does not fit between a server, the training processes and the nodes' GPUs: (key, finding without place)."""
     engine, accelerator = cfg.engine, cfg.accelerator
     if not serves(cfg):
         return []

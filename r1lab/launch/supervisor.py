@@ -26,7 +26,7 @@ from r1lab.launch.children import Child, Server
 from r1lab.launch.ending import conclude
 from r1lab.launch.environment import environment, visible
 from r1lab.launch.roles import Roles, Serve, Train, roles
-from r1lab.launch.serving import free_port, healthy, interface_of, serve_command
+from r1lab.launch.serving import DEVELOPMENT, free_port, healthy, interface_of, serve_command
 from r1lab.runs import failures
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import RunFolder, write_atomic
@@ -111,7 +111,8 @@ class Supervisor:
         """Start this node's part of the server, and say where it answers."""
         address = self.node.addresses[self.node.index]
         port = free_port(address)
-        env = {**environment(self.cfg), "CUDA_VISIBLE_DEVICES": visible(role.devices), **self.network()}
+        env = {**environment(self.cfg), **self.network(), **DEVELOPMENT, "VLLM_HOST_IP": address}
+        env["CUDA_VISIBLE_DEVICES"] = visible(role.devices)
         head = self.node.addresses[self.node.index - role.place]
         command = serve_command(self.cfg, role, address, port, head)
         log = self.folder.path / "servers" / f"{self.node.index}.log"
@@ -144,7 +145,7 @@ class Supervisor:
         if role.devices:
             env["CUDA_VISIBLE_DEVICES"] = visible(role.devices)
         if server:
-            env[SERVER] = server
+            env |= {SERVER: server, "VLLM_HOST_IP": self.node.addresses[self.node.index]}
         command = [sys.executable, "-m", "r1lab.launch.worker", str(self.run_yaml)]
         if together(self.cfg):
             command = [sys.executable, "-m", "r1lab.launch.agent", *self.meeting(role), *command[1:]]

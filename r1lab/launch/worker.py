@@ -26,6 +26,7 @@ from r1lab.errors import ConfigError, R1labError, Requeue, ResumeError, StorageE
 from r1lab.launch import COMMAND, FAILURE, INTERRUPTED, NODE, SERVER, UNRECORDED
 from r1lab.launch.beside import beside
 from r1lab.launch.leash import die_with_parent
+from r1lab.launch.serving import free_port
 from r1lab.runs import failures, manifest
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import AGAIN, Onlooker, RunFolder, storage_cause
@@ -61,13 +62,15 @@ def config_of(folder: RunFolder) -> DictConfig:
     cfg = folder.read_config()
     if server := os.environ.get(SERVER):
         cfg.trainer.vllm_server_base_url = server
+        cfg.trainer.vllm_group_port = free_port()
     return cfg
 
 
 def named(target: str) -> Callable[..., dict[str, Any]]:
     """The function of a dotted name."""
     module, _, name = target.rpartition(".")
-    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    found: Callable[..., dict[str, Any]] = getattr(import_module(module), name)
+    return found
 
 
 def write_page(folder: RunFolder) -> None:

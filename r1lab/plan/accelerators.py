@@ -24,8 +24,8 @@ PRECISIONS = ("no", "bf16", "fp16")
 def settle(cfg: DictConfig) -> None:
     """Fill in what a composed config leaves to the machine: the device, the GPUs, the kind and the processes.
 
-    `auto` takes every GPU that is visible, else the CPU; a task that trains nothing takes one. Where this machine has no
-    GPU, a kind for several is planned for a node of eight H100.
+    `auto` takes every GPU that is visible, else the CPU; a task that trains nothing takes one. Where this machine has
+    no GPU, a kind for several is planned for a node of eight H100.
     """
     accelerator = cfg.accelerator
     here = hardware.gpus() if cfg.cluster.kind == "local" else cfg.cluster.gpus or 0

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import datasets
-import torch.distributed as dist
 import transformers
 from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,7 +37,7 @@ from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.stream import Stream
 from r1lab.trainers.time_is_up import TimeIsUp
 from r1lab.trainers.watch import Watch
-from r1lab.trainers.wrapping import Wrapping, check_world, settings
+from r1lab.trainers.wrapping import Wrapping, check_world, settings, sharded, start_deepspeed, whole_weights
 
 log = logging.getLogger("r1lab")
 
@@ -72,7 +72,7 @@ def arguments(cfg: DictConfig, folder: RunFolder) -> Any:
     except (ValueError, TypeError) as error:
         raise UserError(f"trl refuses the trainer's settings: {error}") from error
     if cfg.accelerator.kind == "zero":  # before the model loads, which stage 3 spreads at once
-        import_module("deepspeed").init_distributed(dist_backend=dist.get_backend())
+        start_deepspeed()
     check_world(cfg, args)
     return args
 
@@ -90,14 +90,9 @@ def parts(cfg: DictConfig, use: str = "") -> tuple[PreTrainedModel, PreTrainedTo
     data.require(splits, rewards, cfg.dataset.name)
     audit.require(cfg, tokenizer, splits.train, rewards)
     quantisation: Any = OmegaConf.to_container(cfg.adapter.quantisation) if cfg.adapter.quantisation else None
-    model = load_model(cfg.model, placed(cfg), tokenizer, quantisation)
+    move = not sharded(cfg.accelerator)  # its wrapper moves a sharded model to the GPUs, part by part
+    model = load_model(cfg.model, cfg.accelerator.device, tokenizer, quantisation, move=move)
     return model, tokenizer, splits, rewards
-
-
-def placed(cfg: DictConfig) -> str:
-    """Where the weights go when they are loaded; what is sharded is moved to the GPUs by its wrapper, part by part."""
-    kind, stage = cfg.accelerator.kind, cfg.accelerator.stage
-    return "cpu" if kind == "fsdp" or (kind == "zero" and stage == 3) else str(cfg.accelerator.device)
 
 
 def diagnosis(cfg: DictConfig) -> Diagnose | None:
@@ -125,9 +120,11 @@ def train(
     meet()  # the others read what the first one has left
     started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
     stream = Stream(folder, started)
-    engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
-    evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg))
-    trainer.add_callback(Wrapping(trainer, cfg.accelerator))
+    shortcuts = cfg.engine.shortcuts and not sharded(cfg.accelerator)
+    engine = TransformersEngine(model, tokenizer, cfg.eval.batch, shortcuts)
+    whole = partial(whole_weights, trainer)
+    evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg), whole)
+    trainer.add_callback(Wrapping(trainer, cfg.accelerator, folder))
     trainer.add_callback(stream)
     trainer.add_callback(evaluator)
     if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:

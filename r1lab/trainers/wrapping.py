@@ -7,6 +7,8 @@ at once the model is wrapped.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -15,8 +17,11 @@ from omegaconf import DictConfig
 from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
+from trl.models import unwrap_model_for_generation
 
 from r1lab.errors import RunError
+from r1lab.runs import manifest
+from r1lab.runs.folder import RunFolder
 from r1lab.trainers import ranks
 
 
@@ -68,6 +73,29 @@ def fsdp_config(offload: bool) -> dict[str, Any]:
     }
 
 
+def start_deepspeed() -> None:
+    """Connect DeepSpeed's processes by what connects torch's.
+
+    On a CPU it would compile an operator for shared memory at first use, for a minute: gloo does without.
+    """
+    deepspeed = import_module("deepspeed")
+    if dist.get_backend() == "gloo":
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend=dist.get_backend())
+
+
+def sharded(accelerator: DictConfig) -> bool:
+    """Whether the weights themselves are spread over the processes."""
+    return bool(accelerator.kind == "fsdp" or (accelerator.kind == "zero" and accelerator.stage == 3))
+
+
+def whole_weights(trainer: Trainer) -> AbstractContextManager[Any]:
+    """The weights of a model that ZeRO-3 has spread, gathered in every process; nothing to do for any other."""
+    if wrapper(trainer.model_wrapped) != "zero3":
+        return nullcontext()
+    return unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator)
+
+
 def check_world(cfg: DictConfig, args: TrainingArguments) -> None:
     """Refuse to train with other processes than were asked for.
 
@@ -93,11 +121,13 @@ class Wrapping(TrainerCallback):
     Args:
         trainer: whose model it is.
         accelerator: the run's `accelerator` node.
+        folder: the run's, whose manifest says what was found.
     """
 
-    def __init__(self, trainer: Trainer, accelerator: DictConfig):
+    def __init__(self, trainer: Trainer, accelerator: DictConfig, folder: RunFolder | None = None):
         self.trainer = trainer
         self.accelerator = accelerator
+        self.folder = folder
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -108,9 +138,12 @@ class Wrapping(TrainerCallback):
         if wanted == "ddp" and args.world_size == 1:
             wanted = "single"
         if found != wanted:
-            raise RunError(
-                f"accelerator={self.accelerator.name} asks for {wanted}, and the model is wrapped as {found}"
-            )
+            name = self.accelerator.name
+            raise RunError(f"accelerator={name} asks for {wanted}, and the model is wrapped as {found}")
+        if self.folder:
+            backend = dist.get_backend() if dist.is_initialized() else "none"
+            spread = {"processes": args.world_size, "wrapper": found, "backend": backend}
+            manifest.add(self.folder, spread={**spread, "device": args.device.type})
 
 
 def wrapper(model: torch.nn.Module) -> str:
