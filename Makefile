@@ -14,7 +14,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check bench drill relock clean sft grpo eval generate
+.PHONY: help install quickstart test test-slurm check bench drill relock clean sft grpo eval generate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ ]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -42,6 +42,9 @@ sft grpo eval generate: install  ## one step of the pipeline; pass words on with
 test: $(VENV)/installed-dev  ## install what the tests need and run them
 	$(BIN)/python -m pytest $(ARGS)
 
+test-slurm: $(VENV)/installed-dev  ## tests on a virtual Slurm cluster: needs root, slurm-wlm, munge, iproute2
+	$(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)
+
 check: $(VENV)/installed-dev  ## what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -54,6 +57,7 @@ bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.sandbox_server
+	$(BIN)/python -m benchmarks.slurm
 
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m slow
@@ -61,6 +65,7 @@ drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls,
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed
 	$(BIN)/python -m tests.drill.attacks
+	$(BIN)/python -m tests.drill.cluster_kills
 
 relock:  ## renew constraints.txt from what pip resolves today
 	rm -rf build/relock && $(PYTHON) -m venv build/relock

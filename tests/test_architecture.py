@@ -21,7 +21,16 @@ MODULES = {
 LONGEST = 300
 HEAVY = ("torch", "transformers", "datasets", "trl", "accelerate", "matplotlib", "numpy", "pyarrow", "math_verify")
 NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
-LIGHT = ("plan", "doctor", "config", "runs", "wording", "errors", "main")  # rooms that never import NO_TRAINING
+LIGHT = (
+    "plan",
+    "doctor",
+    "config",
+    "runs",
+    "slurm",
+    "wording",
+    "errors",
+    "main",
+)  # rooms that never import NO_TRAINING
 FLOOR = {"errors", "wording"}  # anybody may import these, and they import nothing above them
 MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
 NODE = {"launch", "launch.children", "launch.ending", "launch.environment", "launch.roles", "launch.serving"}
@@ -31,7 +40,7 @@ MAY_IMPORT = {
     "config": FLOOR,
     "runs": FLOOR,
     "rows": {"config", *FLOOR},
-    "plan": {"config", "launch.roles", "rows", "runs", *FLOOR},
+    "plan": {"config", "launch.roles", "rows", "runs", "slurm", *FLOOR},
     "console": {"plan", "report", *FLOOR},
     "doctor": {"config", "plan", *FLOOR},
     "launch.roles": FLOOR,  # pure: the planner reads it as well
@@ -44,11 +53,14 @@ MAY_IMPORT = {
     "launch.supervisor": {*NODE, "runs", *FLOOR},
     "launch.node": {"launch", "launch.supervisor", *FLOOR},
     "launch.agent": {"launch", "launch.leash", "runs", *FLOOR},
+    "slurm": {"launch.roles", "runs", *FLOOR},
+    "launch.slurm": {"config", "launch", "plan", "runs", "slurm", *FLOOR},
+    "launch.slurm_node": {"launch", "launch.supervisor", "runs", "slurm", *FLOOR},
     "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": set(),
     "notebook": {"config", "plan", "launch.local", *FLOOR},
-    "main": {"console", "config", "plan", "launch.local", *FLOOR},
+    "main": {"console", "config", "plan", "launch", "launch.local", *FLOOR},
     "__init__": {"notebook"},
     "__main__": {"main"},
     # after the process boundary; the worker finds its task by the name in run.yaml
@@ -88,6 +100,7 @@ MAY_IMPORT = {
         "runs",
         "sandbox",
         "sandbox_server",
+        "slurm",
         "trainers",
         *FLOOR,
     },

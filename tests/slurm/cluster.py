@@ -6,6 +6,7 @@ would on a real cluster. Everything dies with the controller's first process.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -111,7 +112,13 @@ class Cluster:
         env["PATH"] += ":/usr/sbin:/sbin"
         with (folder / "log/controller.log").open("w") as log:
             self.process = subprocess.Popen(
-                list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, process_group=0
+                list(map(str, command)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                process_group=0,
+                preexec_fn=_die_with_this_process,
             )
         try:
             self.wait_for(self._ready, 30)
@@ -200,6 +207,10 @@ class Cluster:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(30)
+
+
+def _die_with_this_process() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: tests that are killed leave no cluster behind
 
 
 def _children(pid: int) -> list[int]:
