@@ -221,7 +221,8 @@ def end(folder: RunFolder, ending: Ending) -> int:
             (folder.path / AGAIN).touch()
     except OSError:
         return UNRECORDED
-    write_page(folder)
+    if not ending.again:  # what is left of the time is for leaving
+        write_page(folder)
     return ending.code
 
 

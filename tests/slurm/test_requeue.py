@@ -108,8 +108,8 @@ def test_a_time_limit_that_is_too_short_for_the_run_is_enough_for_it(
     cluster: Cluster, queued: Callable[..., Queued]
 ) -> None:
     """Slurm's own clock: it looks every half minute, and warns up to a minute early."""
-    run = queued("cluster.time=1", "cluster.warning=30", "trainer.max_steps=400", "eval.problems=0")
-    cluster.wait_for(lambda: (run.run / "manifest.json").is_file() and run.starts() > 1, 200)
+    run = queued("cluster.time=2", "cluster.warning=60", "trainer.max_steps=4000", "eval.problems=0")
+    cluster.wait_for(lambda: (run.run / "manifest.json").is_file() and run.starts() > 1, 280)
     told = status(cluster, run.sweep)["0"]
     assert told["state"] in ("queued", "running")
     assert told["step"] >= 1
