@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ ENDED = {  # Slurm's states of jobs that ended by no doing of the run's
     "BOOT_FAIL": "a node did not boot",
     "REVOKED": "the cluster took it back",
 }
+DIED = re.compile(r"srun: error: (\S+): tasks? [\d,-]+: (Killed|Segmentation fault|Aborted|Bus error)")
 TAIL = 8192  # bytes of a job's log that are looked at for its last words
 
 
@@ -111,8 +113,10 @@ def _state(folder: RunFolder, manifest: dict[str, Any], job: Job | None) -> tupl
         return "cancelled", "a job it waits for failed" if in_vain else "it was cancelled"
     if word in ENDED:
         return "failed", ENDED[word]
+    if word == "FAILED" and (death := supervisor_death(folder.path / LOG)):
+        return "failed", death
     said = last_words(folder.path / LOG)
-    if written == "interrupted":
+    if written == "interrupted" and word != "FAILED":
         return "interrupted", cause or "it was interrupted"
     never = "and the run recorded no end" if manifest else "and the run never started"
     return "failed", said or ("the job ended without a word" if word else f"Slurm has forgotten the job, {never}")
@@ -135,14 +139,25 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
     return found
 
 
-def last_words(log: Path) -> str:
-    """The last line of a job's log that says something, Slurm's notes on stopping the rest left out."""
+def supervisor_death(log: Path) -> str:
+    """Which node's supervisor was killed, which then could not write what had happened; "" where none was."""
+    found = [match for line in _tail(log) if (match := DIED.match(line))]
+    return f"the supervisor on {found[-1][1]} was killed ({found[-1][2].lower()})" if found else ""
+
+
+def _tail(log: Path) -> list[str]:
+    """The last lines of a job's log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            return file.read().decode("utf-8", "replace").splitlines()
     except OSError:
-        return ""
+        return []
+
+
+def last_words(log: Path) -> str:
+    """The last line of a job's log that says something, Slurm's notes on stopping the rest left out."""
+    lines = _tail(log)
     told = [line.strip() for line in lines if line.strip()]
     own = [line for line in told if not line.startswith(("srun:", "slurmstepd"))]
     return (own or told or [""])[-1]

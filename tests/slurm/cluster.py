@@ -198,9 +198,13 @@ class Cluster:
         with (self.folder / "orders").open("w") as orders:
             orders.write(f"start {node}\n")
 
+    def pids(self, node: int | None = None) -> list[tuple[int, str]]:
+        """The processes of the cluster, or of one node: this host's ids, and command lines."""
+        return _commands([self.first_process(node)])
+
     def processes(self, *marks: str) -> list[str]:
         """Command lines of processes of the cluster that hold one of the marks."""
-        return [line for line in _commands(_children(self.process.pid)) if any(mark in line for mark in marks)]
+        return [line for _, line in self.pids() if any(mark in line for mark in marks)]
 
     def stop(self) -> None:
         """End the cluster and whatever runs on it."""
@@ -221,11 +225,11 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _commands(pids: Sequence[int]) -> list[str]:
-    """Command lines of processes and of all below them."""
-    found = []
+def _commands(pids: Sequence[int]) -> list[tuple[int, str]]:
+    """Processes and all below them, with their command lines."""
+    found: list[tuple[int, str]] = []
     for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            found += [line.strip(), *_commands(_children(pid))]
+            found += [(pid, line.strip()), *_commands(_children(pid))]
     return found

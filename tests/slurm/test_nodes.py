@@ -35,11 +35,12 @@ def run(cfg, folder):
     part.rename(folder.path / f"here-{rank}.json")
     while not all((folder.path / f"here-{other}.json").exists() for other in range(world)):
         time.sleep(0.02)
-    who, _, how = cfg.name.partition("-")
+    who, _, how = cfg.name.partition("-") if cfg.name[0].isdigit() else ("", "", "")
     if how == "sleeps":
         time.sleep(300)
     if how and rank != int(who):
         time.sleep(300)
+    (folder.path / "died").write_text(str(time.time()))
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "raises":
@@ -123,10 +124,9 @@ def submitted(cluster: Cluster, folder: Path, changes: dict[str, Any], **env: st
     return cluster.run("sbatch", "--parsable", file, env=env).stdout.strip() + "_0"
 
 
-@pytest.fixture
-def served(spread: Path) -> dict[str, Any]:
-    """What makes a run one of two training nodes and one that serves, with a program that takes the words of `vllm`."""
-    program = spread / "vllm"
+def stand_in_server(folder: Path) -> Path:
+    """A program in a folder that takes the words of `vllm`."""
+    program = folder / "vllm"
     server = str(ROOT / "tests/launch/server.py")
     lines = [
         f"#!{sys.executable} -S",
@@ -136,10 +136,16 @@ def served(spread: Path) -> dict[str, Any]:
     ]
     program.write_text("\n".join(lines))
     program.chmod(0o755)
+    return program
+
+
+@pytest.fixture
+def served(spread: Path) -> dict[str, Any]:
+    """What makes a run one of two training nodes and one that serves, with a program that takes the words of `vllm`."""
     engine = {"name": "vllm", "mode": "server", "nodes": 1, "data_parallel": 2, "start_timeout": 60.0}
     return {
         "accelerator": {"device": "cuda", "gpus": 2, "processes": 2, "nodes": 2, "kind": "ddp"},
-        "engine": engine | {"command": str(program)},
+        "engine": engine | {"command": str(stand_in_server(spread))},
         "model": {"path": "/a/model", "build": None},
     }
 
