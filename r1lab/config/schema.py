@@ -231,6 +231,8 @@ class Eval:
     """Held-out problems sampled before the first step, along the way and after the last.
 
     `problems` = 0 turns it off; `every` is the share of the run between two evaluations (0 = only first and last).
+    `checkpoints` are commands, as typed, that evaluate every checkpoint as runs of their own in Slurm's queue:
+    ["task=eval dataset=math-500 cluster=cpu"].
     """
 
     problems: int = 400
@@ -240,6 +242,7 @@ class Eval:
     top_k: int | None = None
     max_tokens: int = 512
     batch: int = 200
+    checkpoints: list[str] = field(default_factory=list)
 
 
 @dataclass

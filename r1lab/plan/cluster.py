@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from omegaconf import DictConfig
 
+from r1lab.config.compose import SLURM
 from r1lab.config.schema import Cluster
 from r1lab.errors import Finding, SlurmError
 from r1lab.launch.roles import nodes
@@ -69,6 +72,32 @@ def check_job_ids(words: Iterable[str]) -> list[Finding]:
             for task in TASK_ID.findall(word):
                 what = f"cluster.after: {task} without quotes is the number {task.replace('_', '')}"
                 findings.append(Finding(what, f"override {word}", fix=f"cluster.after=['{task}']"))
+    return findings
+
+
+def check_evaluations(cfg: DictConfig, check: Callable[[Sequence[str]], list[Finding]], where: Where) -> list[Finding]:
+    """Faults of the commands that evaluate checkpoints, which would else be found out at the first checkpoint.
+
+    Args:
+        cfg: a composed config.
+        check: the findings about a command's words.
+        where: where a key was said.
+    """
+    findings = []
+    for command in (cfg.get("eval") or {}).get("checkpoints") or []:
+        try:
+            words = shlex.split(str(command))
+        except ValueError as error:
+            findings.append(
+                Finding(f"eval.checkpoints: {command!r} cannot be read: {error}", where("eval.checkpoints"))
+            )
+            continue
+        inner = [replace(item, where=f"eval.checkpoints, {item.where}") for item in check(words)]
+        queued = any(word.startswith("cluster=") and word != "cluster=local" for word in words)
+        if not inner and not queued and f"hydra/launcher={SLURM}" not in words:
+            what = f"eval.checkpoints: {command!r} would run beside the training, on what it trains on"
+            inner.append(Finding(what, where("eval.checkpoints"), fix="add cluster=slurm to it"))
+        findings += inner
     return findings
 
 

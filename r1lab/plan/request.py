@@ -18,7 +18,7 @@ from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_
 from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.cluster import check_array, check_job_ids
+from r1lab.plan.cluster import check_array, check_evaluations, check_job_ids
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of
@@ -79,6 +79,8 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     plans: list[Plan] = []
     faults: dict[Finding, list[str]] = {}
     if odd := check_launcher(hydra_cfg.launcher, first.cluster.kind, len(jobs), words):
+        raise ConfigError(odd)
+    if odd := check_evaluations(first, check_words, partial(where, overrides=words)):
         raise ConfigError(odd)
     for number, job in enumerate(jobs[:MOST_PLANNED]):
         folder = Path(hydra_cfg.sweep_dir) / str(number) if multirun else None

@@ -30,6 +30,7 @@ from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks import audit
+from r1lab.tasks.after_checkpoints import AfterCheckpoints
 from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
 from r1lab.trainers.ranks import first, meet
@@ -129,6 +130,8 @@ def train(
     trainer.add_callback(evaluator)
     if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:
         trainer.add_callback(Checkpoints(cfg.hub, folder))
+    if cfg.eval.get("checkpoints"):
+        trainer.add_callback(AfterCheckpoints(list(cfg.eval.checkpoints), cfg.model.name, folder))
     trainer.add_callback(TimeIsUp(trainer.accelerator))  # after those that must have seen a checkpoint when it leaves
     progress = Progress(cfg.task.name)
     progress.attach(trainer)

@@ -3,8 +3,9 @@
     python -m tests.drill.cluster_kills            # what `make drill` runs: fifty kills
 
 Each run takes two nodes that train and one that serves. A kill hits a rank, the server, a supervisor, a node or a
-slurmd. After it the run must go on by itself (node, slurmd) or be FAILED with the cause that it was (rank, server, supervisor);
-then its script is submitted again. No process may be left over, no whole checkpoint lost, every step written once.
+slurmd. After it the run must go on by itself (node, slurmd) or be FAILED with the cause that it was (rank, server,
+supervisor); then its script is submitted again. No process may be left over, no whole checkpoint lost, and every step
+is written once.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ class Drill:
 
     def strike(self, kind: str) -> dict[str, Any]:
         """Let the run go on for a while, kill, and look at what becomes of it; the record of that."""
-        starts, goal = len(self.starts()), self.step() + self.dice.randint(1, 30)
+        goal = self.step() + self.dice.randint(1, 30)
         self.cluster.wait_for(lambda: self.step() >= goal or self.ended(), 200)
         if self.ended():
             return {}
         time.sleep(self.dice.uniform(0, 0.3))
-        before = self.checkpoint()
+        starts, before = len(self.starts()), self.checkpoint()
         what, began = self.kill(kind), time.monotonic()
         record: dict[str, Any] = {"kind": kind, "what": what, "step": self.step(), "checkpoint": before}
         if kind == "slurmd":
