@@ -142,7 +142,10 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
 def supervisor_death(log: Path) -> str:
     """Which node's supervisor was killed, which then could not write what had happened; "" where none was."""
     found = [match for line in _tail(log) if (match := DIED.match(line))]
-    return f"the supervisor on {found[-1][1]} was killed ({found[-1][2].lower()})" if found else ""
+    if not found:
+        return ""
+    how = "was killed" if found[-1][2] == "Killed" else f"crashed: {found[-1][2].lower()}"
+    return f"the supervisor on {found[-1][1]} {how}"
 
 
 def _tail(log: Path) -> list[str]:

@@ -1,8 +1,8 @@
 """Benchmarks after checkpoints: runs of their own in Slurm's queue, submitted from inside the training.
 
 `eval.checkpoints` holds commands as they are typed after `python -m r1lab`. Each is started once for each checkpoint,
-whatever becomes of the training in between; `evaluations.json` notes that. A checkpoint's weights are kept by links until
-they are evaluated, and the results stand below the training's own folder, where its page finds them.
+whatever becomes of the training in between; `evaluations.json` notes that. A checkpoint's weights are kept by links,
+and the results stand below the training's own folder, where its page finds them.
 """
 
 from __future__ import annotations
