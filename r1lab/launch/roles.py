@@ -23,7 +23,8 @@ class Train:
         place: of this node among those that train.
         nodes: how many train.
         processes: on this node, one to a device.
-        devices: GPUs by their number on this node, the first process's first; empty on a CPU.
+        devices: GPUs by their number on this node, the first process's first; empty on a CPU, and for a task that
+            trains nothing, whose engine may use all of them.
     """
 
     place: int
@@ -105,7 +106,7 @@ def roles(cfg: DictConfig) -> tuple[Roles, ...]:
     accelerator = cfg.accelerator
     training, serving = int(accelerator.get("nodes") or 1), server_nodes(cfg)
     processes = int(accelerator.processes)
-    on_gpus = accelerator.device == "cuda"
+    on_gpus = accelerator.device == "cuda" and cfg.get("trainer")
     devices = tuple(range(processes)) if on_gpus else ()
     split = {name: int(cfg.engine.get(f"{name}_parallel") or 1) for name in ("tensor", "pipeline", "data")}
     found = [Roles(node, Train(node, training, processes, devices)) for node in range(training)]

@@ -67,8 +67,7 @@ class Resumable(Trainer):
 
     def resume(self, checkpoint: Path | None) -> None:
         """Train to the end, from a checkpoint where there is one."""
-        if checkpoint and not self._state_file(checkpoint).is_file():
-            count = len(list(checkpoint.glob("r1lab_*.pt")))
+        if checkpoint and (count := len(list(checkpoint.glob("r1lab_*.pt")))) != self.args.world_size:
             raise ResumeError(
                 f"{checkpoint} was written by {count} training processes; this run has {self.args.world_size}\n"
                 f"    fix      accelerator.processes as it was, or a new folder with model.path={checkpoint}"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from omegaconf import DictConfig
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
@@ -148,12 +149,11 @@ class Wrapping(TrainerCallback):
 
 def wrapper(model: torch.nn.Module) -> str:
     """How a model is wrapped: single, ddp, zero1 to zero3 or fsdp, as the libraries' own types tell."""
+    model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper spreads nothing
     if isinstance(model, DistributedDataParallel):
         return "ddp"
     if type(model).__name__ == "DeepSpeedEngine":
         return f"zero{model.zero_optimization_stage()}"  # type: ignore[operator]
-    from torch.distributed.fsdp import FSDPModule  # needs a torch with distributed
-
     if isinstance(model, FSDPModule):
         return "fsdp"
-    return "single" if type(model).__module__.startswith(("transformers.", "peft.")) else type(model).__name__
+    return "DataParallel" if isinstance(model, torch.nn.DataParallel) else "single"

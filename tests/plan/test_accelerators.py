@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from r1lab.errors import ConfigError
 from r1lab.plan import accelerators, devices
 from r1lab.plan.batch import batch_of
 from tests.command_line import CommandLine
@@ -113,7 +114,9 @@ def test_what_the_machine_decides(
 def test_gpus_that_are_not_here(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices.hardware, "gpus", lambda: 2)
     monkeypatch.setattr(devices, "local_gpus", lambda: (("NVIDIA H100", 79.1),) * 2)
-    (finding,) = r1lab.plan("accelerator=zero3", "accelerator.gpus=8").errors
+    with pytest.raises(ConfigError) as told:
+        r1lab.plan("accelerator=zero3", "accelerator.gpus=8")
+    (finding,) = told.value.findings
     assert finding.what == "the run takes 8 GPUs of a node, and this machine shows 2"
     assert finding.nearest == "accelerator.gpus=2"
 
@@ -121,7 +124,9 @@ def test_gpus_that_are_not_here(r1lab: CommandLine, monkeypatch: pytest.MonkeyPa
 def test_deepspeed_that_is_not_installed(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerators, "installed", lambda package: package != "deepspeed")
     words = ("accelerator=zero2", "accelerator.device=cpu", "accelerator.processes=2")
-    (finding,) = r1lab.plan(*words).errors
+    with pytest.raises(ConfigError) as told:
+        r1lab.plan(*words)
+    (finding,) = told.value.findings
     assert finding.what == "accelerator=zero2 needs deepspeed, which is not installed"
     assert finding.fix == "pip install 'deepspeed>=0.19'"
     (dry,) = r1lab.plan(*words, "dry_run=true").findings
