@@ -8,4 +8,5 @@ FAILURE = "R1LAB_FAILURE"  # the file that the first process to fail writes
 NODE = "R1LAB_NODE"  # this node's number, where there are several
 SERVER = "R1LAB_SERVER"  # where the run's own server answers
 OWNER = "R1LAB_OWNER"  # a mark that all processes of one server share
+FOLDER = "R1LAB_FOLDER"  # where a task on a cluster may write that has no run's folder
 failures: list[Exception] = []  # runs of a sweep that failed while the others went on
