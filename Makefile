@@ -14,7 +14,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-trackers check bench drill relock clean sft grpo eval generate
+.PHONY: help install quickstart test test-trackers test-slurm check bench drill relock clean sft grpo eval generate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -47,6 +47,9 @@ test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, ten
 	$(subst $(BIN)/python,.venv-trackers/bin/python,$(INSTALL)) -e '.[test,wandb,mlflow,tensorboard,trackio]'
 	.venv-trackers/bin/python -m pytest tests/trackers tests/plan/test_hub_and_trackers.py $(ARGS)
 
+test-slurm: $(VENV)/installed-dev  ## tests on a virtual Slurm cluster: needs root, slurm-wlm, munge, iproute2
+	$(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)
+
 check: $(VENV)/installed-dev  ## what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -59,6 +62,7 @@ bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.sandbox_server
+	$(BIN)/python -m benchmarks.slurm
 
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m slow
@@ -66,6 +70,7 @@ drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls,
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed
 	$(BIN)/python -m tests.drill.attacks
+	$(BIN)/python -m tests.drill.cluster_kills
 
 relock:  ## renew constraints.txt from what pip resolves today
 	rm -rf build/relock && $(PYTHON) -m venv build/relock

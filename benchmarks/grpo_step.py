@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.measure import keep
 from r1lab import compose
 from r1lab.data import arithmetic
-from r1lab.launch.local import environment
+from r1lab.launch.environment import environment
 from r1lab.models import tiny
 from r1lab.plan.checks import resolve
 

@@ -10,7 +10,9 @@
     │   ├── EngineError      the server that makes completions does not answer, or serves another model
     │   ├── SandboxError     no program can be run safely here
     │   ├── HubError         something is not on the Hub yet
+    │   ├── SlurmError       Slurm is not here, does not answer, or refuses
     │   └── StorageError     the disk is full or the run's folder cannot be written
+    ├── Requeue              the run's time is up; it goes on from a checkpoint; exit code 75
     └── ReportError          a folder that is not a run or a sweep
 
 A `UserError` or `RunError` reaches the terminal as its message alone; anything else is a bug of r1lab or of a
@@ -92,6 +94,16 @@ class SandboxError(RunError):
 
 class HubError(RunError):
     """Something could not be pushed to the Hub; it is kept, and can be pushed later."""
+
+
+class SlurmError(RunError):
+    """Slurm is not on this machine, does not answer, or refuses what it was asked."""
+
+
+class Requeue(R1labError):
+    """The time that a queue gave the run is nearly up: a checkpoint is saved, and it goes on at the next start."""
+
+    exit_code = 75  # EX_TEMPFAIL
 
 
 class StorageError(RunError):

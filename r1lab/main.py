@@ -18,15 +18,15 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab import console
-from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
+from r1lab.config.compose import BASIC_LAUNCHER, SLURM, register, session, using
 from r1lab.config.experiments import CONF, user_folders
 from r1lab.errors import ConfigError, R1labError
+from r1lab.launch import failures
 from r1lab.launch.local import audit, launch
+from r1lab.plan.cluster import TASK_ID
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
 from r1lab.wording import display
-
-failures: list[R1labError] = []
 
 
 def main() -> None:
@@ -43,19 +43,20 @@ def main() -> None:
             if arguments.help or arguments.hydra_help or arguments.shell_completion:
                 run_hydra(sys.argv[1:] if arguments.shell_completion else flags)
                 sys.exit(0)
-            request = check(arguments.overrides, arguments.config_dir, arguments.multirun)
+            words = with_cluster(arguments.overrides)
+            request = check(words, arguments.config_dir, arguments.multirun)
             if looks:
-                run_hydra([*flags, *arguments.overrides])
+                run_hydra([*flags, *words])
             elif request.dry_run:
                 console.show_plans(request.plans, as_json=request.dry_run == "json")
                 if request.dry_run == "full":
                     run_audits(request)
-            elif request.plans[0].cfg.task.get("folder") is False and not elsewhere(arguments.overrides):
+            elif request.plans[0].cfg.task.get("folder") is False and not elsewhere(request):
                 for plan in request.plans:
                     run_in_place(plan.cfg)
             else:
                 run_hydra([*flags, *request.words])
-                if request.sweep:
+                if request.sweep and request.plans[0].cfg.cluster.wait:
                     console.show_sweep(Path(request.sweep))
     except R1labError as error:
         console.show_error(error)
@@ -67,7 +68,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(min((error.exit_code for error in failures), default=0))
+    sys.exit(min((getattr(error, "exit_code", 1) for error in failures), default=0))
 
 
 def run_hydra(arguments: Sequence[str]) -> None:
@@ -99,10 +100,21 @@ def run_audits(request: Request) -> None:
         raise ConfigError(errors)
 
 
-def elsewhere(words: Sequence[str]) -> bool:
+def with_cluster(words: Sequence[str]) -> list[str]:
+    """The words, with `cluster=slurm` where Slurm's launcher was chosen without saying which cluster.
+
+    An array task's id, 123_4, stays one: Hydra would read it as the number 1234.
+    """
+    words = [TASK_ID.sub(r"'\1'", word) if word.startswith("cluster.after=") else word for word in words]
+    chosen = [word for word in words if word.startswith("hydra/launcher=")]
+    if chosen[-1:] != [f"hydra/launcher={SLURM}"] or any(word.startswith("cluster=") for word in words):
+        return words
+    return [*words, "cluster=slurm"]
+
+
+def elsewhere(request: Request) -> bool:
     """Whether a launcher was chosen: even a task without a folder of its own then runs where that one puts it."""
-    chosen = [word.partition("=")[2] for word in words if word.startswith("hydra/launcher=")]
-    return bool(chosen) and chosen[-1] != "basic"
+    return request.launcher != BASIC_LAUNCHER
 
 
 def run_in_place(cfg: DictConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
@@ -18,6 +19,13 @@ def display(path: Path) -> str:
 def plural(count: float, noun: str) -> str:
     """A count with its noun."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def killed_by(number: int) -> str:
+    """How a process ended that a signal ended."""
+    name = signal.Signals(number).name
+    hint = " (by hand, or by the kernel because memory ran out)" if number == signal.SIGKILL else ""
+    return f"killed by {name}{hint}"
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

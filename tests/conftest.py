@@ -32,12 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the slow tests out unless `--slow` or `-m slow` asks for them."""
-    if config.getoption("--slow") or "slow" in config.getoption("-m"):
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item not in slow]
+    """Leave the slow tests out unless `--slow` or `-m slow` asks for them, and those of a cluster unless `-m slurm`."""
+    asked = config.getoption("-m")
+    left = [] if config.getoption("--slow") or "slow" in asked else ["slow"]
+    left += [] if "slurm" in asked else ["slurm"]
+    out = [item for item in items if any(item.get_closest_marker(name) for name in left)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config import groups
@@ -26,6 +27,9 @@ from r1lab.wording import nearest
 
 _composed: dict[tuple[str, ...], DictConfig] = {}  # of the current session
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+PLACES_ONLY = "hydra: where runs go"  # no word of a command line
+SLURM = "submitit_slurm"  # the launcher into Slurm's queue, under the name that Hydra's users know
+SLURM_LAUNCHER = "hydra_plugins.r1lab_slurm.SlurmLauncher"
 
 
 def mode(launcher: str) -> str | None:
@@ -51,9 +55,12 @@ def register() -> None:
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})
-    for node in (schema.trainer, schema.adapter):  # any field of TRL's or peft's config can be set without `+`
+    # any field of TRL's or peft's config, and any option of sbatch's, can be set without `+`
+    for node in (schema.trainer, schema.adapter, schema.cluster.options):
         OmegaConf.set_struct(node, False)
     ConfigStore.instance().store(name="run_schema", node=schema, provider="r1lab")
+    launcher = {"_target_": SLURM_LAUNCHER}  # in the place of the plugin's own of that name, which is discovered first
+    ConfigStore.instance().store(group="hydra/launcher", name=SLURM, node=launcher, provider="r1lab")
 
 
 @contextmanager
@@ -93,12 +100,13 @@ def using(config_dir: str | Path | None) -> Iterator[None]:
         user_folders[:] = before
 
 
-def compose_choices(choices: Sequence[str], to_change: bool = True) -> DictConfig:
+def compose_choices(choices: Sequence[str], to_change: bool = True, whole: bool = True) -> DictConfig:
     """What group choices alone compose, Hydra's node included: composed once in a `session`.
 
     Args:
-        choices: overrides of groups.
+        choices: words that choose options.
         to_change: whether the caller gets a copy of its own, or what others read as well.
+        whole: false leaves of Hydra's node, most of the whole, what says where runs go and who launches them.
 
     Raises:
         hydra.errors.HydraException: choices that do not compose.
@@ -106,7 +114,15 @@ def compose_choices(choices: Sequence[str], to_change: bool = True) -> DictConfi
     key = tuple(choices)
     if key not in _composed:
         _composed[key] = hydra_compose("config", overrides=list(choices), return_hydra_config=True)
-    return copy.deepcopy(_composed[key]) if to_change else _composed[key]
+    if whole:
+        return copy.deepcopy(_composed[key]) if to_change else _composed[key]
+    small = (*key, PLACES_ONLY)
+    if small not in _composed:
+        cut = copy.deepcopy(_composed[key])
+        with open_dict(cut):
+            cut.hydra = OmegaConf.masked_copy(cut.hydra, ["mode", "run", "sweep", "launcher"])
+        _composed[small] = cut
+    return copy.deepcopy(_composed[small]) if to_change else _composed[small]
 
 
 def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
@@ -116,7 +132,7 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     are composed once.
 
     Returns:
-        The run's config without Hydra's node; and of that node `mode`, `run_dir` and `sweep_dir`.
+        The run's config without Hydra's node; and of that node `mode`, `run_dir`, `sweep_dir` and `launcher`.
 
     Raises:
         hydra.errors.HydraException: words that do not compose, which `plan.check_words` reports as findings first.
@@ -126,10 +142,14 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     if any(item.is_sweep_override() or "override_dirname" in str(item.input_line) for item in overrides):
         cfg = hydra_compose("config", overrides=list(words), return_hydra_config=True)
     else:
-        cfg = compose_choices([str(item.input_line) for item in choices])
+        own = any(item.key_or_group.startswith("hydra.") for item in overrides)
+        cfg = compose_choices([str(item.input_line) for item in choices], whole=own)
         ConfigLoaderImpl._apply_overrides_to_config([item for item in overrides if item not in choices], cfg)
     node = cfg.hydra
-    wanted = {"mode": str(node.mode), "run_dir": node.run.dir, "sweep_dir": node.sweep.dir}
+    mode = str(node.mode)
+    mode = f"RunMode.{mode}" if mode in RunMode.__members__ else mode  # a cut node is not typed
+    wanted = {"mode": mode, "run_dir": node.run.dir, "sweep_dir": node.sweep.dir}
+    wanted["launcher"] = node.launcher._target_
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg, OmegaConf.create(wanted)

@@ -51,7 +51,8 @@ def is_group(key: str) -> bool:
 
 def composed_files(words: Sequence[str]) -> list[tuple[str, Path]]:
     """(package, file) of every YAML file that words compose, the one that has the last word first."""
-    return list(_files(loader(), tuple(words)))
+    choices = [word for word in words if is_group(word.lstrip("+~").partition("=")[0])]  # values compose no files
+    return list(_files(loader(), tuple(choices)))
 
 
 @lru_cache(maxsize=64)

@@ -165,24 +165,65 @@ class Engine:
 class Accelerator:
     """Which devices train, and how training is spread over them.
 
-    `kind` is single, ddp, zero (DeepSpeed, with `stage` 1, 2 or 3) or fsdp; `offload` keeps the optimizer in the nodes'
-    memory. `processes` counts training processes on each of `nodes`. `gpus` (on each node, those that generate
-    included), `gpu` (its name, such as h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine.
-    `mixed_precision` is no, bf16 or fp16; null: as `trainer.bf16` and `trainer.fp16` say.
+    `kind` is auto, single, ddp, zero (DeepSpeed, with `stage` 1, 2 or 3) or fsdp (PyTorch's FSDP2); `offload` keeps the
+    optimizer in the nodes' memory. `processes` counts training processes on each of `nodes`; null: one to each GPU that
+    serves no other end, one on a CPU. `gpus` (on each node, those that generate included), `gpu` (its name, such as
+    h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine. `mixed_precision` is no, bf16 or
+    fp16; null: as the model's dtype, or `trainer.bf16` and `trainer.fp16`, say. `threads` are those of a process.
+    `timeout` is the seconds after which a process that waits for the others gives up.
     """
 
     name: str = "auto"
-    kind: str = "single"
+    kind: str = "auto"
     stage: int = 0
     offload: bool = False
     nodes: int = 1
-    processes: int = 1
+    processes: int | None = None
     gpus: int | None = None
     gpu: str | None = None
     gpu_memory: float | None = None
     mixed_precision: str | None = None
     device: str = "auto"
     threads: int | None = None
+    timeout: int = 1800
+
+
+@dataclass
+class Cluster:
+    """Where the run's processes start: `kind` is local (this machine, now) or slurm (nodes from its queue).
+
+    What Slurm is asked for; null leaves it to Slurm: `partition`, `account`, `qos`, `constraint`, `time` (the longest a
+    job may take: minutes, "hours:minutes:seconds" or "days-hours:minutes:seconds"), and of each node `gpus` (null: as
+    many as the accelerator needs), `cpus` (cores) and `memory` ("64G"; 0 is all). `options` are any others of sbatch's.
+
+    `parallel` is the most runs of a sweep at once. `wait` false returns as soon as the runs are in the queue. `after`
+    lists jobs that must have finished well before. `requeue` lets a run that was preempted, lost its node or reached
+    its time go back to the queue; `warning` is the seconds before its end at which it saves a checkpoint for that.
+    `container` is an image for pyxis, with `mounts`; `setup` are shell lines before Python starts on a node, and
+    `python` is the interpreter there, null for this one.
+    """
+
+    name: str = "local"
+    kind: str = "local"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    time: str | int | None = None
+    gpus: int | None = None
+    cpus: int | None = None
+    memory: str | int | None = None
+    exclusive: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    parallel: int | None = None
+    wait: bool = True
+    after: list[str | int] = field(default_factory=list)
+    requeue: bool = True
+    warning: int = 120
+    container: str | None = None
+    mounts: list[str] = field(default_factory=list)
+    setup: list[str] = field(default_factory=list)
+    python: str | None = None
 
 
 @dataclass
@@ -190,6 +231,8 @@ class Eval:
     """Held-out problems sampled before the first step, along the way and after the last.
 
     `problems` = 0 turns it off; `every` is the share of the run between two evaluations (0 = only first and last).
+    `checkpoints` are commands, as typed, that evaluate every checkpoint as runs of their own in Slurm's queue:
+    ["task=eval dataset=math-500 cluster=cpu"].
     """
 
     problems: int = 400
@@ -199,6 +242,7 @@ class Eval:
     top_k: int | None = None
     max_tokens: int = 512
     batch: int = 200
+    checkpoints: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -243,4 +287,5 @@ class Run:
     tracker: dict[str, Any] = field(default_factory=dict)
     engine: Engine = field(default_factory=Engine)
     accelerator: Accelerator = field(default_factory=Accelerator)
+    cluster: Cluster = field(default_factory=Cluster)
     eval: Eval = field(default_factory=Eval)

@@ -33,6 +33,10 @@ class Sampled:
     scores: dict[str, list[list[float | None]]] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
 
+    def without_rows(self) -> Sampled:
+        """What was made of the problems, without them: small enough to be passed around."""
+        return Sampled(self.rows.select([]), self.completions, self.scores, self.failures)
+
     def mean(self, name: str) -> Estimate | None:
         """A reward's mean over problems with its interval; None where it scored nothing or is not a share."""
         means = [mean for row in self.scores[name] if (mean := mean_of(row)) is not None]

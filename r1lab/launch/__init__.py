@@ -1,5 +1,12 @@
 """Who runs what where: starting a run's processes and hearing how they ended."""
 
-PARENT = "R1LAB_PARENT"  # the launcher's process id, in the worker's environment
+PARENT = "R1LAB_PARENT"  # the process id of whoever started this one, which dies with it
 UNRECORDED = 74  # the worker's exit code where it could not write how it ended
-COMMAND = "R1LAB_COMMAND"  # what a person typed to get this run, likewise
+INTERRUPTED = 130  # the exit code of whatever was asked to stop
+COMMAND = "R1LAB_COMMAND"  # what a person typed to get this run
+FAILURE = "R1LAB_FAILURE"  # the file that the first process to fail writes
+NODE = "R1LAB_NODE"  # this node's number, where there are several
+SERVER = "R1LAB_SERVER"  # where the run's own server answers
+OWNER = "R1LAB_OWNER"  # a mark that all processes of one server share
+FOLDER = "R1LAB_FOLDER"  # where a task on a cluster may write that has no run's folder
+failures: list[Exception] = []  # runs of a sweep that failed while the others went on

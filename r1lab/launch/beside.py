@@ -19,6 +19,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from r1lab.errors import Requeue
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.ledger import Ledger
 from r1lab.wording import plural
@@ -87,7 +88,7 @@ def beside(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        status = "interrupted" if isinstance(error, KeyboardInterrupt | Requeue) else "failed"
         leave(status, folder, followers, pusher)
         raise
     if pushes:

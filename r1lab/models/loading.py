@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,18 @@ def load(
 
 
 def load_model(
-    cfg: DictConfig, device: str, tok: PreTrainedTokenizerBase, quantisation: Mapping[str, Any] | None = None
+    cfg: DictConfig,
+    device: str,
+    tok: PreTrainedTokenizerBase,
+    quantisation: Mapping[str, Any] | None = None,
+    *,
+    move: bool = True,
 ) -> PreTrainedModel:
     """The weights of a run on its device, with its attention, its rotary embeddings and the tokenizer's ends.
 
     An adapter's folder gives its model with the adapter merged into it. A vocabulary that the tokenizer has outgrown
-    gets rows drawn around the mean of the others, the same ones every time.
+    gets rows drawn around the mean of the others, the same ones every time. Without `move` the weights are left where
+    they were loaded, for a wrapper to spread.
     """
     where = source(cfg)
     base = base_of(Path(where), cfg) if is_adapter(where) else where
@@ -85,7 +93,7 @@ def load_model(
     if base != where:
         model = merged(model, Path(where))
     set_ends(model, tok)
-    if not quantisation:
+    if not quantisation and move:
         model.to(torch.device(device))  # type: ignore[arg-type]
     return model
 
@@ -116,12 +124,26 @@ def check_prompts(
 
 
 def fingerprint(model: PreTrainedModel) -> str:
-    """A hash of the weights."""
+    """A hash of the weights; every process has to ask for it where they are spread."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        with gathered(tensor):
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def gathered(weight: torch.Tensor) -> AbstractContextManager[Any]:
+    """One weight that DeepSpeed has spread over the processes, whole for a while."""
+    if not hasattr(weight, "ds_id"):
+        return nullcontext()
+    whole: AbstractContextManager[Any] = import_module("deepspeed").zero.GatheredParameters([weight])
+    return whole
+
+
+def count(weight: torch.Tensor) -> int:
+    """The numbers in a weight, those of other processes included."""
+    return int(getattr(weight, "ds_numel", weight.numel()))
 
 
 def facts(model: PreTrainedModel, cfg: DictConfig) -> dict[str, Any]:
@@ -131,7 +153,7 @@ def facts(model: PreTrainedModel, cfg: DictConfig) -> dict[str, Any]:
         "revision": cfg.revision,
         "source": cfg.path or cfg.repo or "built",
         "attention": model.config._attn_implementation,
-        "parameters": sum(item.numel() for item in model.parameters()),
-        "trained": sum(item.numel() for item in model.parameters() if item.requires_grad),
+        "parameters": sum(count(item) for item in model.parameters()),
+        "trained": sum(count(item) for item in model.parameters() if item.requires_grad),
         "fingerprint": fingerprint(model),
     }

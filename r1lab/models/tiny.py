@@ -13,13 +13,15 @@ import inspect
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -33,6 +35,7 @@ from r1lab.trainers.progress import Progress
 
 END, PAD, START = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+OF_SEVERAL = ("ACCELERATE_", "FSDP_", "GROUP_", "LOCAL_", "MASTER_", "RANK", "ROLE_", "TORCHELASTIC_", "WORLD_SIZE")
 LIBRARIES = ("torch", "transformers", "trl", "tokenizers")
 
 
@@ -84,7 +87,10 @@ def ensure(cfg: DictConfig) -> Path:
                 shutil.rmtree(killed)
             beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
             try:
-                build(cfg, beside)
+                if "WORLD_SIZE" in os.environ:
+                    build_apart(cfg, beside)
+                else:
+                    build(cfg, beside)
                 (beside / "ingredients.json").write_text(json.dumps(ingredients(cfg), indent=2))
                 beside.rename(folder)
             finally:
@@ -133,6 +139,15 @@ def network(cfg: DictConfig, tok: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
     return model
 
 
+def build_apart(cfg: DictConfig, folder: Path) -> None:
+    """`build` in a process of its own: one of several training processes would train it with the others."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(OF_SEVERAL)}
+    file = folder / "model.yaml"
+    file.write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    subprocess.run([sys.executable, "-m", "r1lab.models.tiny", str(file)], env=env, check=True)
+    file.unlink()
+
+
 def build(cfg: DictConfig, folder: Path) -> None:
     """Train the model on worked sums and save it with its tokenizer into `folder`."""
     recipe = cfg.build
@@ -171,3 +186,10 @@ def build(cfg: DictConfig, folder: Path) -> None:
     trainer.train()
     model.save_pretrained(folder)
     tok.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    disable_progress_bars()
+    built = OmegaConf.load(sys.argv[1])
+    assert isinstance(built, DictConfig)
+    build(built, Path(sys.argv[1]).parent)

@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from r1lab.config.literal import literal
 from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
-from r1lab.plan.accelerators import check_accelerator
+from r1lab.plan.accelerators import check_accelerator, settle
 from r1lab.plan.batch import batch_of, check_batch
+from r1lab.plan.cluster import check_cluster
 from r1lab.plan.data import check_data
 from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
@@ -23,7 +24,6 @@ from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.fitting import check_memory
 from r1lab.plan.folder import check_folder
 from r1lab.plan.grpo import check_grpo
-from r1lab.plan.hardware import gpus
 from r1lab.plan.hub import check_hub
 from r1lab.plan.model import check_model
 from r1lab.plan.packages import check_packages
@@ -108,6 +108,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
     findings += _check_run(resolved, where)
+    findings += check_cluster(resolved, where)
     if resolved.task.name != "doctor":  # which says what is lacking itself
         findings += check_sandbox(resolved, where)
     if resolved.task.get("folder") is False:
@@ -164,8 +165,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     """The config with interpolations replaced and r1lab's words written into TRL's fields."""
     resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
     assert isinstance(resolved, DictConfig)
-    if resolved.accelerator.device == "auto":
-        resolved.accelerator.device = "cuda" if gpus() else "cpu"
+    settle(resolved)
     trainer = resolved.get("trainer")
     if not trainer:
         resolved.trainer = None

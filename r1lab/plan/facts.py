@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.launch.roles import Roles, roles
 from r1lab.plan.batch import batch_of, world_of
 from r1lab.plan.data import described, held_out
 from r1lab.plan.devices import gpu_of
@@ -63,6 +64,8 @@ def _roles(cfg: DictConfig) -> str:
     if not cfg.get("trainer"):
         return "node 0: one process"
     accelerator = cfg.accelerator
+    if any(item.serve for item in roles(cfg)):
+        return "; ".join(_role(item) for item in roles(cfg))
     if world_of(accelerator) == 1:
         return "node 0: one training process"
     spread = accelerator.kind + (f", stage {accelerator.stage}" if accelerator.stage else "")
@@ -70,6 +73,24 @@ def _roles(cfg: DictConfig) -> str:
     return (
         f"{plural(accelerator.nodes, 'node')} × {plural(accelerator.processes, 'training process')} ({spread}{offload})"
     )
+
+
+def _role(role: Roles) -> str:
+    """What one node does, in a few words."""
+    does = []
+    if role.train:
+        does.append(f"{plural(role.train.processes, 'training process')} on {_gpus(role.train.devices)}")
+    if role.serve:
+        part = role.serve
+        split = f"tensor {part.tensor} × pipeline {part.pipeline} × data {part.data}"
+        does.append(f"vllm serve on {_gpus(part.devices)} ({split})")
+    return f"node {role.node}: {', '.join(does)}"
+
+
+def _gpus(devices: tuple[int, ...]) -> str:
+    if not devices:
+        return "the CPU"
+    return f"GPU {devices[0]}" if len(devices) == 1 else f"GPUs {devices[0]}–{devices[-1]}"
 
 
 def _batch_facts(cfg: DictConfig) -> dict[str, Any]:

@@ -35,6 +35,7 @@ TYPED = {
     "adapter": "Adapter",
     "engine": "Engine",
     "accelerator": "Accelerator",
+    "cluster": "Cluster",
     "eval": "Eval",
     "hub": "Hub",
 }

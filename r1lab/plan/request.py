@@ -14,10 +14,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from r1lab.config.compose import compose_words, session
+from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_words, session
 from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
+from r1lab.plan.cluster import check_array, check_evaluations, check_job_ids
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of
@@ -26,6 +27,8 @@ from r1lab.runs.resume import check_resume
 from r1lab.wording import plural
 
 MOST_PLANNED = 256  # runs of a sweep that are planned before the first starts; each is planned again at its start
+
+_planned: dict[tuple[str, ...], Plan] = {}  # of this command, by the words of each run
 
 
 @dataclass
@@ -37,12 +40,14 @@ class Request:
         words: what Hydra is to compose.
         sweep: the folder of a multirun.
         dry_run: the word given for it.
+        launcher: the class of Hydra's that starts the runs.
     """
 
     plans: list[Plan]
     words: list[str] = field(default_factory=list)
     sweep: str | None = None
     dry_run: bool | str = False
+    launcher: str = BASIC_LAUNCHER
 
 
 def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
@@ -57,8 +62,13 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     """
     if resumed := value_of(words, "resume"):
         planned = plan_resumed(Path(resumed), words)
-        return Request([planned], words_for_hydra(words), None, planned.cfg.dry_run)
-    findings = check_words(words)
+        kept = words_for_hydra(words)
+        _, hydra_cfg = composed_or_refused(kept)
+        many = hydra_cfg.mode == "RunMode.MULTIRUN"
+        sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if many else []
+        where_to = hydra_cfg.sweep_dir if many else None
+        return Request([planned], [*kept, *sweep], where_to, planned.cfg.dry_run, hydra_cfg.launcher)
+    findings = check_words(words) + check_job_ids(words)
     if findings:
         raise ConfigError(findings)
     jobs = jobs_of(words)
@@ -68,11 +78,16 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
     plans: list[Plan] = []
     faults: dict[Finding, list[str]] = {}
+    if odd := check_launcher(hydra_cfg.launcher, first.cluster.kind, len(jobs), words):
+        raise ConfigError(odd)
+    if odd := check_evaluations(first, check_words, partial(where, overrides=words)):
+        raise ConfigError(odd)
     for number, job in enumerate(jobs[:MOST_PLANNED]):
         folder = Path(hydra_cfg.sweep_dir) / str(number) if multirun else None
         try:
             plans.append(plan_words(job, folder, None if number else composed))
             new = plans[-1].errors
+            _planned[tuple(job)] = plans[-1]
         except ConfigError as error:
             new = error.findings
         for finding in new:
@@ -80,7 +95,21 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     if faults:
         raise ConfigError([_of_runs(finding, runs) if len(jobs) > 1 else finding for finding, runs in faults.items()])
     sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if multirun else []  # not a later second's than was planned
-    return Request(plans, [*words, *sweep], hydra_cfg.sweep_dir if multirun else None, first.dry_run)
+    where_to = hydra_cfg.sweep_dir if multirun else None
+    return Request(plans, [*words, *sweep], where_to, first.dry_run, hydra_cfg.launcher)
+
+
+def check_launcher(launcher: str, kind: str, runs: int, words: Sequence[str]) -> list[Finding]:
+    """Whether Hydra's launcher and the cluster mean the same place, and whether all runs fit into the queue's array."""
+    queued = launcher == SLURM_LAUNCHER
+    if queued != (kind == "slurm"):
+        place = where("hydra/launcher" if queued else "cluster.kind", words)
+        what = f"cluster.kind={kind}, and hydra/launcher is {'Slurm' if queued else 'another'}'s"
+        return [Finding(what, place, "cluster=slurm" if queued else f"hydra/launcher={SLURM}")]
+    if queued and (named := value_of(words, "hydra.sweep.subdir")):
+        what = f"hydra.sweep.subdir={named}: in a queue, a run's folder is named by its number"
+        return [Finding(what, where("hydra.sweep.subdir", words), fix="leave it out; hydra.sweep.dir names the sweep")]
+    return check_array(runs) if queued else []
 
 
 def _of_runs(finding: Finding, runs: list[str]) -> Finding:
@@ -146,6 +175,26 @@ def plan_words(
     """
     cfg, hydra_cfg = composed or composed_or_refused(words)
     return plan_fresh(cfg, run_dir or Path(hydra_cfg.run_dir), words, with_files=True)
+
+
+def plan_submitted(words: Sequence[str], run_dir: Path) -> Plan:
+    """Plan a run that goes into a queue; as it was planned before, where it was.
+
+    Args:
+        words: the words of one run.
+        run_dir: its folder, unless it is resumed.
+
+    Raises:
+        ConfigError: something speaks against it.
+    """
+    if resumed := value_of(words, "resume"):
+        with session():
+            return plan_resumed(Path(resumed), words)
+    planned = _planned.get(tuple(words))
+    if planned is not None and planned.run_dir == run_dir:
+        return require(planned)
+    with session():
+        return require(plan_words(words, run_dir))
 
 
 def plan_job(cfg: DictConfig, run_dir: Path, words: Sequence[str]) -> Plan:

@@ -54,8 +54,10 @@ def sections(run: Run) -> list[Section]:
     rewards = [key for key in series if key.startswith("rewards/") and not key.endswith("/std")]
     trouble = [k for k in series if k.startswith(("skipped/", "infrastructure_failures/")) and series[k].finite.any()]
     training = [(title, hint, [key for key in keys if key in series]) for title, hint, keys in _TRAINING]
+    benchmarks = [key for key in series if key.startswith("benchmark/") and is_value(key)]
     parts = [
         ("Evaluation", _evaluation(series)),
+        ("Benchmarks after checkpoints", [(key.removeprefix("benchmark/"), "", [key]) for key in benchmarks]),
         ("Training", training),
         ("Each reward", [(key.removeprefix("rewards/"), "mean over the batch", [key]) for key in rewards]),
         ("Rewards that could not judge", [(key, "", [key]) for key in trouble]),

@@ -21,6 +21,7 @@ import yaml
 from numpy.typing import NDArray
 
 from r1lab.errors import ReportError
+from r1lab.report.checkpoints import of_checkpoints
 from r1lab.report.status import seconds_between, status_of
 from r1lab.report.words import cut
 
@@ -128,6 +129,8 @@ def read_run(run_dir: Path) -> Run:
     manifest = _json_object(run_dir / "manifest.json", damage)
     summary = _json_object(run_dir / "metrics.json", damage, expected=False)
     series, last_time = _metrics(run_dir / "metrics.jsonl", damage)
+    for key, points in of_checkpoints(run_dir / "evaluations").items():
+        series[key] = _series(array("d", points), array("d", points.values()), None)
     status, cause = status_of(manifest)
     seconds = seconds_between(manifest.get("started"), manifest.get("ended"))
     return Run(

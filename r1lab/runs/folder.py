@@ -25,6 +25,8 @@ from yaml import YAMLError
 from r1lab.errors import ResumeError
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
+AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
+QUEUED = "queued.json"  # what was typed to hand the run to a queue
 STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl", "warnings.jsonl")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -136,13 +138,13 @@ class RunFolder:
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint; half-written ones are removed."""
-        found: list[tuple[int, Path]] = []
+        found = []
         for path in self.checkpoints.glob("checkpoint-*"):
             if (path / COMPLETE).is_file():
-                found.append((int(path.name.rpartition("-")[2]), path))
+                found.append(path)
             else:
                 shutil.rmtree(path)
-        return max(found)[1] if found else None
+        return newest(found)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -158,6 +160,41 @@ class RunFolder:
             except BlockingIOError:
                 raise ResumeError(f"{self.path} is in use: another process is running in it") from None
             yield
+
+    def in_use(self) -> bool:
+        """Whether a process of this machine holds the folder; the lock itself is left alone."""
+        lock, locks = self.path / ".lock", Path("/proc/locks")
+        if not lock.is_file() or not locks.is_file():
+            return False
+        inode = str(lock.stat().st_ino)
+        rows = [line.split() for line in locks.read_text().splitlines()]
+        return any("FLOCK" in row and inode in [field.rpartition(":")[2] for field in row] for row in rows)
+
+
+class Onlooker(RunFolder):
+    """The folder as every training process but the first sees it: it reads what the first one writes."""
+
+    def write_config(self, cfg: DictConfig) -> Path:
+        """Write nothing."""
+        return self.path / "run.yaml"
+
+    def write_json(self, name: str, record: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def append(self, stream: str, records: list[dict[str, Any]]) -> None:
+        """Write nothing."""
+
+    def rewind(self, step: int) -> None:
+        """Write nothing."""
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint; half-written ones are not this process's to remove."""
+        return newest([path for path in self.checkpoints.glob("checkpoint-*") if (path / COMPLETE).is_file()])
+
+
+def newest(checkpoints: list[Path]) -> Path | None:
+    """The checkpoint of the highest step."""
+    return max(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def storage_cause(error: BaseException) -> str | None:

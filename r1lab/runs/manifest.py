@@ -59,7 +59,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
 
 
-def start(folder: RunFolder, cfg: DictConfig, typed: str | None = None) -> None:
+def start(folder: RunFolder, cfg: DictConfig, typed: str = "") -> None:
     """Write the manifest of a run that begins, or add a resumption to the one that is there."""
     manifest = folder.read_json("manifest.json")
     if manifest:

@@ -11,6 +11,7 @@ from r1lab.errors import Finding
 
 PLACE = (  # where and how it runs and who is told of it, not what it computes
     "accelerator",
+    "cluster",
     "sandbox",
     "hub",
     "tracker",
@@ -19,6 +20,7 @@ PLACE = (  # where and how it runs and who is told of it, not what it computes
     "resume",
     "outputs",
 )
+SPREAD = ("kind", "stage", "processes", "nodes")  # of `accelerator`: a checkpoint holds each process's own part
 LONGER = ("trainer.max_steps", "trainer.num_train_epochs")
 FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # derived from the device
 MOST_SHOWN = 8
@@ -45,6 +47,8 @@ def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
 def _of_place(key: str) -> bool:
     """Whether a key says where a run runs and what it puts up with: by itself, or as a reward's own."""
     parts = key.split(".")
+    if parts[0] == "accelerator" and parts[1] in SPREAD:
+        return False
     of_reward = parts[0] == "reward" and parts[2:3] in (["sandbox"], ["max_failures"])
     return parts[0] in PLACE or key in FOLLOWS_PLACE or of_reward
 

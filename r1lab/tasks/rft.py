@@ -18,10 +18,13 @@ from r1lab.engines.base import Sampling
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import DataError
 from r1lab.evaluation.sampling import sample_and_score
+from r1lab.evaluation.shards import Shard
 from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
 from r1lab.tasks.training import arguments, parts, quiet, train
+from r1lab.trainers.ranks import gather, meet, rank, share, world
 from r1lab.trainers.sft import SFT
+from r1lab.trainers.wrapping import sharded
 
 log = logging.getLogger("r1lab")
 KEPT = "kept.jsonl"
@@ -39,20 +42,26 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     context = getattr(model.config, "max_position_embeddings", None)
     new_tokens = (cfg.model.max_new_tokens, cfg.eval.max_tokens if cfg.eval.problems else 0)
     splits = lengths.fit_prompts(splits, tokenizer, context, new_tokens, cfg.dataset)
-    if not (folder.path / KEPT).is_file():  # a resumed run fine-tunes on what the first one kept
-        sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=cfg.seed)
+    if not share((folder.path / KEPT).is_file()):  # a resumed run fine-tunes on what the first one kept
+        dice = cfg.seed + rank() * 2**32
+        sampling = Sampling(cfg.task.n, cfg.task.temperature, max_tokens=cfg.model.max_new_tokens, seed=dice)
         rows = splits.train.select(range(min(cfg.task.problems, len(splits.train))))
-        engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
-        sampled = sample_and_score(engine, rows, rewards[:1], sampling)
+        shortcuts = cfg.engine.shortcuts and not sharded(cfg.accelerator)
+        engine = TransformersEngine(model, tokenizer, cfg.eval.batch, shortcuts)
+        mine = rows.select(range(rank(), len(rows), world()))
+        sampled = sample_and_score(Shard(engine, rows, world()), mine, rewards[:1], sampling)
         kept = [
             {"prompt": row["prompt"], "completion": [{"role": "assistant", "content": completion.text}]}
             for row, completions, scores in zip(
-                rows, sampled.completions, sampled.scores[rewards[0].__name__], strict=True
+                mine, sampled.completions, sampled.scores[rewards[0].__name__], strict=True
             )
             for completion, score in zip(completions, scores, strict=True)
             if score is not None and score >= cfg.task.keep and completion.finish == "stop"
         ]
-        write_atomic(folder.path / KEPT, "".join(dumps(row) + "\n" for row in kept))
+        every = gather(kept)
+        if rank() == 0:
+            write_atomic(folder.path / KEPT, "".join(dumps(row) + "\n" for row in every))
+        meet()
     kept = [json.loads(line) for line in (folder.path / KEPT).read_text(encoding="utf-8").splitlines()]
     tried = min(cfg.task.problems, len(splits.train)) * cfg.task.n
     log.info("rft kept %d of %d completions", len(kept), tried)

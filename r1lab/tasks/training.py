@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -29,11 +30,15 @@ from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks import audit
+from r1lab.tasks.after_checkpoints import AfterCheckpoints
 from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
+from r1lab.trainers.ranks import first, meet
 from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.stream import Stream
+from r1lab.trainers.time_is_up import TimeIsUp
 from r1lab.trainers.watch import Watch
+from r1lab.trainers.wrapping import Wrapping, check_world, settings, sharded, start_deepspeed, whole_weights
 
 log = logging.getLogger("r1lab")
 
@@ -62,17 +67,15 @@ def arguments(cfg: DictConfig, folder: RunFolder) -> Any:
     """
     values: dict[str, Any] = dict(OmegaConf.to_container(cfg.trainer))  # type: ignore[arg-type]
     target = named(str(values.pop("_target_")))
+    values = settings(cfg) | values
     try:
-        return target(
-            output_dir=str(folder.checkpoints),
-            seed=cfg.seed,
-            use_cpu=cfg.accelerator.device == "cpu",
-            report_to="none",
-            disable_tqdm=True,
-            **values,
-        )
+        args = target(output_dir=str(folder.checkpoints), seed=cfg.seed, report_to="none", disable_tqdm=True, **values)
     except (ValueError, TypeError) as error:
         raise UserError(f"trl refuses the trainer's settings: {error}") from error
+    if cfg.accelerator.kind == "zero":  # before the model loads, which stage 3 spreads at once
+        start_deepspeed()
+    check_world(cfg, args)
+    return args
 
 
 def parts(cfg: DictConfig, use: str = "") -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Splits, list[Reward]]:
@@ -81,13 +84,15 @@ def parts(cfg: DictConfig, use: str = "") -> tuple[PreTrainedModel, PreTrainedTo
     Raises:
         UserError: something is not there, or the audit finds a fault.
     """
-    tokenizer = load_tokenizer(cfg.model)
-    splits = data.load(cfg.dataset, use)
+    with first():
+        tokenizer = load_tokenizer(cfg.model)
+        splits = data.load(cfg.dataset, use)
     rewards = build_all(cfg)
     data.require(splits, rewards, cfg.dataset.name)
     audit.require(cfg, tokenizer, splits.train, rewards)
     quantisation: Any = OmegaConf.to_container(cfg.adapter.quantisation) if cfg.adapter.quantisation else None
-    model = load_model(cfg.model, cfg.accelerator.device, tokenizer, quantisation)
+    move = not sharded(cfg.accelerator)  # its wrapper moves a sharded model to the GPUs, part by part
+    model = load_model(cfg.model, cfg.accelerator.device, tokenizer, quantisation, move=move)
     return model, tokenizer, splits, rewards
 
 
@@ -113,14 +118,21 @@ def train(
     complete_head(trainer.model)
     checkpoint = folder.last_checkpoint()
     folder.rewind(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
+    meet()  # the others read what the first one has left
     started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
     stream = Stream(folder, started)
-    engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
-    evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg))
+    shortcuts = cfg.engine.shortcuts and not sharded(cfg.accelerator)
+    engine = TransformersEngine(model, tokenizer, cfg.eval.batch, shortcuts)
+    whole = partial(whole_weights, trainer)
+    evaluator = Evaluator(engine, splits.test, rewards, cfg.eval, cfg.seed, folder, stream, diagnosis(cfg), whole)
+    trainer.add_callback(Wrapping(trainer, cfg.accelerator, folder))
     trainer.add_callback(stream)
     trainer.add_callback(evaluator)
     if cfg.get("hub") and cfg.hub.name != "none" and cfg.hub.checkpoints:
         trainer.add_callback(Checkpoints(cfg.hub, folder))
+    if cfg.eval.get("checkpoints"):
+        trainer.add_callback(AfterCheckpoints(list(cfg.eval.checkpoints), cfg.model.name, folder))
+    trainer.add_callback(TimeIsUp(trainer.accelerator))  # after those that must have seen a checkpoint when it leaves
     progress = Progress(cfg.task.name)
     progress.attach(trainer)
     if watched := cfg.task.get("watch"):

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
 from r1lab.errors import RunError
+from r1lab.trainers.ranks import total
 
 Rows = list[dict[str, Any]]
 LEFT = ("prompt_ids", "prompt_mask")  # padded on the left; what else is two-dimensional is padded on the right
@@ -60,10 +61,10 @@ class DynamicSampling(GRPOTrainer):
             flat = flat[len(lively) :]
         self._put_back(logs, len(inputs))
         self._count_tokens(output)
-        groups = len(inputs) // group
+        groups = total(len(inputs) // group)
         metrics = self._metrics["train"]
         for name, count in zip(METRICS, (len(first) - len(flat), len(flat), extra), strict=True):
-            metrics[name].append(count / groups)
+            metrics[name].append(total(count) / groups)
         return output
 
     def _most(self, count: int) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from transformers.training_args import TrainingArguments
 
 from r1lab.engines.base import Engine, Sampling
 from r1lab.evaluation.sampling import Diagnose, sample_and_score, summary
+from r1lab.evaluation.shards import Shard, joined
 from r1lab.rewards.base import Reward
 from r1lab.runs.folder import RunFolder
+from r1lab.trainers.ranks import gather, rank, world
 from r1lab.trainers.stream import Stream
 
 KEPT = 40  # completions written per evaluation
@@ -26,6 +28,9 @@ KEPT = 40  # completions written per evaluation
 class Evaluator(TrainerCallback):
     """Samples the same held-out problems with the same dice at every evaluation, and leaves training's dice alone.
 
+    Where there are several training processes each samples its share of the problems, with dice of its own, and all of
+    them have the result.
+
     Args:
         engine: samples the model in training.
         rows: the held-out problems.
@@ -33,6 +38,7 @@ class Evaluator(TrainerCallback):
         cfg: the run's `eval` node.
         seed: of the sampling.
         diagnose: the dataset's own look at the completions, if it has one.
+        whole: gathers the weights of a model that is sharded.
     """
 
     def __init__(
@@ -45,12 +51,15 @@ class Evaluator(TrainerCallback):
         folder: RunFolder,
         stream: Stream,
         diagnose: Diagnose | None = None,
+        whole: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ):
-        self.engine = engine
         self.rows = rows.select(range(min(cfg.problems, len(rows))))
+        self.engine = Shard(engine, self.rows, world())
+        self.whole = whole
         self.rewards = rewards
         self.every = cfg.every
-        self.sampling = Sampling(1, cfg.temperature, cfg.top_p, cfg.top_k or 0, cfg.max_tokens, seed)
+        dice = seed + rank() * 2**32  # the first process's are those of a run that has no other
+        self.sampling = Sampling(1, cfg.temperature, cfg.top_p, cfg.top_k or 0, cfg.max_tokens, dice)
         self.folder = folder
         self.stream = stream
         self.diagnose = diagnose
@@ -61,8 +70,10 @@ class Evaluator(TrainerCallback):
         """Evaluate once, unless this step's evaluation is already in the folder."""
         if len(self.rows) == 0 or step in self.results:
             return
-        with dice_of_its_own(self.sampling.seed):
-            sampled = sample_and_score(self.engine, self.rows, self.rewards, self.sampling)
+        mine = self.rows.select(range(rank(), len(self.rows), world()))
+        with dice_of_its_own(self.sampling.seed), self.whole():
+            part = sample_and_score(self.engine, mine, self.rewards, self.sampling)
+        sampled = joined(self.rows, gather([part.without_rows()]))
         metrics = summary(sampled, self.diagnose)
         self.folder.append("completions/eval.jsonl", sampled.records(step)[:KEPT])
         self.stream.write(step, metrics)

@@ -1,6 +1,7 @@
 """`trl.GRPOTrainer` that does the same work per optimizer step, with the same numbers, in less time.
 
-Every shortcut has a condition under which it applies; where it does not hold, TRL's own code runs:
+Every shortcut has a condition under which it applies; where it does not hold, TRL's own code runs. In several processes
+(DDP) each samples its own completions with the shortcuts, and the loss is TRL's.
 - completions come from `engines.sampler`, which runs what completions share once (`_can_sample_fast`);
 - their log-probabilities, known from sampling, replace TRL's extra forward pass for the old policy's
   (`_can_reuse_logprobs`);
@@ -66,9 +67,9 @@ class FastGRPO(GRPOTrainer):
         self._plain = self._is_plain()
 
     def _is_plain(self) -> bool:
-        """One process and one text-only decoder that gives equal rows equal results."""
-        distributed = self.accelerator.num_processes > 1 or self.is_deepspeed_enabled or self.is_fsdp_enabled
-        return not (distributed or self._is_vlm) and can_sample(self.model) and not _has_dropout(self.model)
+        """One text-only decoder, whole in every process, that gives equal rows equal results."""
+        spread = self.is_deepspeed_enabled or self.is_fsdp_enabled
+        return not (spread or self._is_vlm) and can_sample(self.model) and not _has_dropout(self.model)
 
     def _can_sample_fast(self) -> bool:
         """The trainer samples from its own model, with settings that `sample` knows."""
@@ -80,7 +81,10 @@ class FastGRPO(GRPOTrainer):
         return config is None or config.to_diff_dict().keys() <= HARMLESS
 
     def _can_share_prompts(self, model: torch.nn.Module, prompt_width: int, modalities: dict[str, Any]) -> bool:
-        """The forward pass is of a plain decoder on text, and keeps what the prompts leave in its cache."""
+        """The forward pass is of a plain decoder on text, and keeps what the prompts leave in its cache.
+
+        It is the model's own and not that of DDP's wrapper, which must see every pass that has a gradient.
+        """
         checkpointing = model.training and getattr(model, "is_gradient_checkpointing", False)
         text_only = all(value is None for value in modalities.values())
         ours = model in (self.model, self.ref_model)

@@ -63,10 +63,11 @@ class GRPO(Resumable, DynamicSampling, NeutralSkips, FastGRPO):
     def _keep(self, inputs: list[dict[str, Any]], output: dict[str, Any]) -> None:
         """Write the first completions of a round, with every reward, to the run's folder."""
         count, group = len(inputs), self.num_generations or 1
+        since = count * self.accelerator.num_processes  # TRL keeps the completions of all processes, this one's first
         kept = min(count, max(KEPT // group, 1) * group)
         kept_logs: dict[str, Any] = self._logs
-        logs = {name: list(kept_logs[name])[-count:] for name in ("prompt", "completion", "advantages")}
-        rewards = {name: list(values)[-count:] for name, values in kept_logs["rewards"].items()}
+        logs = {name: list(kept_logs[name])[-since:][:count] for name in ("prompt", "completion", "advantages")}
+        rewards = {name: list(values)[-since:][:count] for name, values in kept_logs["rewards"].items()}
         lengths = output["completion_mask"].sum(1).tolist()
         ends = set(self.eos_token_ids)
         records = []

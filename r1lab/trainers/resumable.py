@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 from transformers.training_args import TrainingArguments
 
+from r1lab.errors import ResumeError
 from r1lab.runs.folder import COMPLETE
 
 BETWEEN_STEPS = (
@@ -57,7 +59,7 @@ class Resumable(Trainer):
         torch.save(state, self._state_file(checkpoint))
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            for file in checkpoint.iterdir():
+            for file in checkpoint.rglob("*"):
                 sync(file)
             (checkpoint / COMPLETE).touch()
             sync(checkpoint)
@@ -65,7 +67,13 @@ class Resumable(Trainer):
 
     def resume(self, checkpoint: Path | None) -> None:
         """Train to the end, from a checkpoint where there is one."""
+        if checkpoint and (count := len(list(checkpoint.glob("r1lab_*.pt")))) != self.args.world_size:
+            raise ResumeError(
+                f"{checkpoint} was written by {count} training processes; this run has {self.args.world_size}\n"
+                f"    fix      accelerator.processes as it was, or a new folder with model.path={checkpoint}"
+            )
         if checkpoint and self._was_last(checkpoint):
+            self._make_whole()
             self._load_from_checkpoint(str(checkpoint))
             self.callback_handler.on_train_end(self.args, self.state, self.control)
             return
@@ -81,6 +89,14 @@ class Resumable(Trainer):
             return False
         self.state = state
         return True
+
+    def _make_whole(self) -> None:
+        """Have the model, which is not wrapped as it need not train, whole in every process from here on."""
+        self.is_deepspeed_enabled = self.is_fsdp_enabled = False
+        model: Any = self.model
+        if sharded := [weight for weight in model.parameters() if hasattr(weight, "ds_id")]:
+            import_module("deepspeed").zero.GatheredParameters(sharded, modifier_rank=None).__enter__()
+        model.to(self.args.device)
 
     def restore(self) -> None:
         """Put back what `_save_checkpoint` added, once the library has set its own state up."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from r1lab.errors import RunError
-from r1lab.launch.local import failure
+from r1lab.launch.ending import failure
 from r1lab.runs.folder import RunFolder
 from tests.launch.conftest import wait_for
 

@@ -10,7 +10,8 @@ import pytest
 from omegaconf import DictConfig
 
 from r1lab.launch import PARENT
-from r1lab.launch.local import SCRUBBED, environment, launch
+from r1lab.launch.environment import SCRUBBED, environment
+from r1lab.launch.local import launch
 from r1lab.notebook import compose, run
 from tests.conftest import SMALL
 

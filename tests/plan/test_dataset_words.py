@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from r1lab.launch.local import on_a_hub
+from r1lab.launch.environment import on_a_hub
 from tests.command_line import CommandLine
 
 Write = Callable[[str, str | bytes], Path]

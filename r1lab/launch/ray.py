@@ -1,0 +1,247 @@
+"""task=ray: Ray over the nodes of a Slurm job, and one server across them, tensor parallel within a node and pipeline
+parallel between nodes.
+
+The head stands on the first node, workers on the others. When all of them are there, the server starts. It ends in
+order: the server, the workers, the head. What Ray and the server say goes to files in the run's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from r1lab.errors import ConfigError, Finding, RunError
+from r1lab.launch import FOLDER
+from r1lab.launch.children import Server
+from r1lab.launch.environment import scrubbed
+from r1lab.launch.place import this_node
+from r1lab.launch.serving import healthy
+from r1lab.launch.supervisor import Node
+from r1lab.runs.folder import write_atomic
+from r1lab.slurm.script import gpus_of
+
+TICK, LEAVING = 0.2, 20.0  # seconds between two looks; seconds that workers wait for the server to end first
+COUNT = """
+import sys, time, ray
+address, wanted, limit = sys.argv[1], int(sys.argv[2]), time.time() + float(sys.argv[3])
+ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+while len(alive := [node for node in ray.nodes() if node["Alive"]]) < wanted:
+    if time.time() > limit:
+        sys.exit(f"{len(alive)} of {wanted} nodes have joined")
+    time.sleep(0.2)
+print(f"{len(alive)} nodes, {int(ray.cluster_resources().get('GPU', 0))} GPUs")
+"""
+
+
+def run(cfg: DictConfig) -> None:
+    """Do this node's part until the job is cancelled or something ends.
+
+    Raises:
+        ConfigError: this is no Slurm job.
+        RunError: Ray or the server did not start, or ended by itself.
+    """
+    if "SLURM_JOB_ID" not in os.environ:
+        raise ConfigError([Finding("task=ray runs on the nodes of a Slurm job", "task=ray", fix="add cluster=slurm")])
+    node, folder = this_node(os.environ), Path(os.environ[FOLDER])
+    asked = hear_signals()
+    part = Head(cfg, node, folder, asked) if node.index == 0 else Worker(cfg, node, folder, asked)
+    try:
+        part.work()
+    finally:
+        part.end()
+
+
+def hear_signals() -> Callable[[], bool]:
+    """Hear SIGTERM and SIGINT; whether one has come."""
+    heard: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda came, _frame: heard.append(came))
+    return lambda: bool(heard)
+
+
+def ray_port(environment: Mapping[str, str] = os.environ) -> int:
+    """Where Ray's head answers; two jobs on one node have different ones."""
+    return 32000 + int(environment["SLURM_JOB_ID"]) % 700
+
+
+class Part:
+    """One node's part.
+
+    Args:
+        cfg: the config.
+        node: where this is.
+        folder: for logs and notes, seen by all nodes.
+        asked: whether this node was asked to stop.
+    """
+
+    def __init__(self, cfg: DictConfig, node: Node, folder: Path, asked: Callable[[], bool]):
+        self.cfg, self.node, self.folder, self.asked = cfg, node, folder, asked
+        self.address = node.addresses[node.index] if node.count > 1 else socket.gethostbyname(socket.gethostname())
+        self.head = node.addresses[0] if node.count > 1 else self.address
+        self.done = folder / "nodes" / node.attempt / "server-ended"
+        self.until = time.monotonic() + cfg.task.start_timeout
+        self.children: list[Server] = []
+
+    def start_ray(self, *words: str) -> Server:
+        """Start this node's Ray."""
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats"]
+        command += [f"--node-ip-address={self.address}", f"--num-gpus={gpus_of(self.cfg)}", *words]
+        return self.start(f"Ray on {self.address}", command, f"ray-{self.node.index}.log")
+
+    def start(self, name: str, command: list[str], log: str) -> Server:
+        """Start one process with all that it starts."""
+        env = scrubbed() | {"VLLM_HOST_IP": self.address, "RAY_ADDRESS": f"{self.head}:{ray_port()}"}
+        self.children.append(Server(name, command, env, self.folder / "servers" / log))
+        return self.children[-1]
+
+    def look(self) -> None:
+        """Look whether all that was started runs.
+
+        Raises:
+            RunError: it does not.
+        """
+        for child in self.children:
+            if (code := child.code) is not None:
+                raise RunError(f"{child.name} ended with exit code {code}\n{child.last_lines()}")
+
+    def wait(self, happens: Callable[[], bool], what: str) -> bool:
+        """Wait until something is true; False where this node was asked to stop before.
+
+        Raises:
+            RunError: it took longer than `task.start_timeout`, or something ended.
+        """
+        while not happens():
+            self.look()
+            if self.asked():
+                return False
+            if time.monotonic() > self.until:
+                raise RunError(f"{what} after {self.cfg.task.start_timeout:g} seconds (task.start_timeout)")
+            time.sleep(TICK)
+        return True
+
+    def work(self) -> None:
+        """Start, and stay until the end."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """End what was started, the last first."""
+        for child in reversed(self.children):
+            say(f"{child.name} ends")
+            child.end()
+
+
+class Head(Part):
+    """The first node: Ray's head, and the server."""
+
+    def work(self) -> None:
+        dashboard = self.cfg.task.dashboard_port
+        self.start_ray(
+            "--head",
+            f"--port={ray_port()}",
+            f"--dashboard-host={self.address}",
+            f"--dashboard-port={dashboard}",
+            f"--temp-dir=/tmp/ray-{self.node.attempt}",
+        )
+        if not self.wait(lambda: reachable(self.address, ray_port()), "Ray's head did not answer"):
+            return
+        self.count()
+        say(f"dashboard http://{self.address}:{dashboard}")
+        if self.cfg.task.serve:
+            self.serve()
+        while not self.asked():
+            self.look()
+            time.sleep(TICK)
+
+    def count(self) -> None:
+        """Wait until every node has joined.
+
+        Raises:
+            RunError: they have not in time.
+        """
+        left = f"{max(1.0, self.until - time.monotonic()):.0f}"
+        command = [sys.executable, "-c", COUNT, f"{self.address}:{ray_port()}", str(self.node.count), left]
+        counted = subprocess.run(command, env=scrubbed(), capture_output=True, text=True)
+        if counted.returncode:
+            raise RunError(f"Ray: {(counted.stderr.strip().splitlines() or ['it did not answer'])[-1]}")
+        say(f"ray {self.address}:{ray_port()}: {counted.stdout.strip()}")
+
+    def serve(self) -> None:
+        """Start the server over all nodes and wait until it is ready."""
+        url = f"http://{self.address}:{self.cfg.task.port}"
+        command = serve_words(self.cfg, self.address, self.node.count)
+        self.start(f"the server on {self.address}", command, "server.log")
+        if self.wait(lambda: healthy(url), f"the server at {url} was not ready"):
+            say(f"server {url}/v1")
+
+    def end(self) -> None:
+        """The server, the workers, the head."""
+        for child in self.children[:0:-1]:
+            say(f"{child.name} ends")
+            child.end()
+        write_atomic(self.done, "")
+        self.until = time.monotonic() + LEAVING
+        others = [self.done.with_name(f"{index}.ended") for index in range(1, self.node.count)]
+        while not all(other.exists() for other in others) and time.monotonic() < self.until:
+            time.sleep(TICK)
+        self.children = self.children[:1]
+        super().end()
+
+
+class Worker(Part):
+    """A node that joins the head's Ray."""
+
+    def work(self) -> None:
+        if not self.wait(lambda: reachable(self.head, ray_port()), f"Ray's head at {self.head} did not answer"):
+            return
+        self.start_ray(f"--address={self.head}:{ray_port()}")
+        leave: float | None = None
+        while not self.done.exists() and (leave is None or time.monotonic() < leave):
+            self.look()
+            if self.asked() and leave is None:
+                leave = time.monotonic() + LEAVING  # the server ends before what it stands on
+            time.sleep(TICK)
+
+    def end(self) -> None:
+        super().end()
+        write_atomic(self.done.with_name(f"{self.node.index}.ended"), "")
+
+
+def serve_words(cfg: DictConfig, address: str, nodes: int) -> list[str]:
+    """The words that start `vllm serve` over the nodes of a Ray cluster."""
+    task, model = cfg.task, cfg.model
+    words = {
+        "host": address,
+        "port": task.port,
+        "dtype": model.dtype,
+        "tensor-parallel-size": max(1, gpus_of(cfg)),
+        "pipeline-parallel-size": nodes,
+        "distributed-executor-backend": "ray",
+        "revision": model.revision,
+        **{str(name).replace("_", "-"): value for name, value in task.arguments.items()},
+    }
+    program = str(task.command or Path(sys.executable).with_name("vllm"))
+    given = [(name, value) for name, value in words.items() if value is not None and value is not False]
+    said = [item for name, value in given for item in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
+    return [program, "serve", str(model.path or model.repo), *said]
+
+
+def reachable(address: str, port: int) -> bool:
+    """Whether something listens there."""
+    try:
+        with socket.create_connection((address, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def say(text: str) -> None:
+    """A line in the job's log."""
+    print(f"r1lab: {text}", flush=True)

@@ -1,0 +1,170 @@
+"""Runs into Slurm's queue: write each one's folder, submit them as job arrays, wait for all of them or for none.
+
+Everything was checked before this: what Slurm itself would refuse is found with `sbatch --test-only`, before the first
+run is queued. A run's outcome is its own: whatever becomes of the others, it is told and kept.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+
+from r1lab.config.experiments import user_folders
+from r1lab.errors import ConfigError, Finding, RunError
+from r1lab.launch import failures
+from r1lab.plan.checks import Plan
+from r1lab.plan.request import plan_submitted
+from r1lab.runs.folder import QUEUED, RunFolder
+from r1lab.slurm import record
+from r1lab.slurm.commands import submit, try_out
+from r1lab.slurm.record import Submitted
+from r1lab.slurm.script import LOG, header, script
+from r1lab.slurm.states import Status, statuses
+from r1lab.wording import display, plural
+
+SOON, LATE = 1.0, 10.0  # seconds between two looks at the queue: when something has just happened, when nothing has
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+
+
+def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+    """Submit the runs of one batch of a sweep, and wait for them where `cluster.wait` says so.
+
+    Args:
+        config: as Hydra composed it, its own node included.
+        job_overrides: the words of each run.
+        first: the number of the first of them in the sweep.
+
+    Returns:
+        For each run its objective; NaN for one that failed, which `launch.failures` then holds.
+
+    Raises:
+        ConfigError: something speaks against a run, or Slurm refuses the job: nothing was queued.
+        SlurmError: Slurm does not answer.
+    """
+    sweep = Path(config.hydra.sweep.dir)
+    plans = {
+        first + number: plan_submitted(words, sweep / str(first + number)) for number, words in enumerate(job_overrides)
+    }
+    _check_waiting(config, plans)
+    scripts = write_scripts(plans, sweep)
+    for file in scripts:
+        if fault := try_out(file):
+            place = "override hydra/launcher=submitit_slurm"
+            raise ConfigError([Finding(f"Slurm refuses the job: {fault}", place, fix=f"sbatch --test-only {file}")])
+    for words, plan in zip(job_overrides, plans.values(), strict=True):
+        write_run(plan, words)
+    jobs = [item for file, group in scripts.items() for item in record.add(file.parent, submit(file), group)]
+    order = {plan.run_dir.resolve(): number for number, plan in enumerate(plans.values())}
+    jobs.sort(key=lambda item: order[item.run.resolve()])
+    cfg = next(iter(plans.values())).cfg
+    say_submitted(jobs, sweep)
+    ended = wait(jobs) if cfg.cluster.wait else []
+    failures.extend(RunError(f"{display(item.run)}: {item.why}") for item in ended if item.state != "done")
+    values = [value_of(item, cfg.objective) for item in ended] or [None] * len(jobs)
+    return [returned(words, value) for words, value in zip(job_overrides, values, strict=True)]
+
+
+def _check_waiting(config: DictConfig, plans: dict[int, Plan]) -> None:
+    """A sweeper that chooses runs by the results of others has to see them."""
+    cluster = next(iter(plans.values())).cfg.cluster
+    if not cluster.wait and config.hydra.sweeper._target_ != BASIC_SWEEPER:
+        what = "cluster.wait=false: this sweeper chooses runs by the results of others, so it has to wait for them"
+        raise ConfigError([Finding(what, "override cluster.wait=false", "cluster.wait=true")])
+
+
+def write_scripts(plans: dict[int, Plan], sweep: Path) -> dict[Path, dict[int, Path]]:
+    """One script for all runs that ask Slurm for the same; each script with the runs of its array by index."""
+    groups: dict[tuple[str, ...], dict[int, Plan]] = {}
+    for index, plan in plans.items():
+        own = plan.run_dir == sweep / str(index)  # else it goes on in the folder of an earlier run
+        output = (sweep / "%a" if own else plan.run_dir).resolve() / LOG
+        same = (*header(plan.cfg, output), str(plan.cfg.cluster.setup), str(plan.cfg.cluster.container))
+        groups.setdefault(same, {})[index] = plan
+    scripts: dict[Path, dict[int, Path]] = {}
+    for group in groups.values():
+        first, plan = next(iter(group.items()))
+        own = plan.run_dir == sweep / str(first)
+        folder = sweep.resolve() if own else plan.run_dir.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        run = f"{shlex.quote(str(folder))}/$SLURM_ARRAY_TASK_ID" if own else shlex.quote(str(folder))
+        name = f"slurm-{first}.sh" if own else "slurm.sh"
+        head = header(plan.cfg, (folder / "%a" if own else folder) / LOG)
+        (folder / name).write_text(script(plan.cfg, head, group, run), encoding="utf-8")
+        scripts[folder / name] = {index: item.run_dir for index, item in group.items()}
+    return scripts
+
+
+def write_run(plan: Plan, words: Sequence[str]) -> None:
+    """The folder of a run that will be queued: its config, and what was typed."""
+    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
+    typed = shlex.join(["python", "-m", "r1lab", *own, *words])
+    folder = RunFolder(plan.run_dir)
+    folder.write_config(plan.cfg)
+    folder.write_json(QUEUED, {"command": typed})
+
+
+def say_submitted(jobs: Sequence[Submitted], sweep: Path) -> None:
+    """Say which jobs there are now, and how to look at them and end them."""
+    arrays = list(dict.fromkeys(item.job.partition("_")[0] for item in jobs))
+    shown = display(sweep if len(jobs) > 1 else jobs[0].run)
+    out.print(f"[bold]r1lab[/]  {plural(len(jobs), 'run')} in the queue as {escape(', '.join(arrays))}")
+    out.print(f"       {escape(shown)}")
+    out.print(f"       look     python -m r1lab task=status task.run={escape(shlex.quote(shown))}")
+    out.print(f"       cancel   python -m r1lab task=cancel task.run={escape(shlex.quote(shown))}")
+
+
+def wait(jobs: Sequence[Submitted]) -> list[Status]:
+    """Wait until every run is over, and say what happens to each when it happens; how they ended, in order.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+        KeyboardInterrupt: as the user asks; the runs go on.
+    """
+    before: dict[str, str] = {}
+    pause = SOON
+    try:
+        while True:
+            now = statuses(jobs)
+            news = [item for item in now if before.get(item.job) != item.state]
+            for item in news:
+                say_state(item, before.get(item.job))
+            before = {item.job: item.state for item in now}
+            if all(item.over for item in now):
+                return now
+            pause = SOON if news else min(pause * 1.5, LATE)
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        out.print("the runs go on; look at them or cancel them as said above")
+        raise
+
+
+def say_state(item: Status, before: str | None) -> None:
+    """One line about a run that has just changed its state."""
+    name = escape(f"{item.run.name} ({item.job})")
+    if item.state == "queued" and before is None:
+        return  # the table of a large sweep would scroll away
+    colour = {"done": "green", "failed": "red", "cancelled": "red", "interrupted": "yellow"}.get(item.state, "")
+    state = f"[{colour}]{item.state}[/]" if colour else item.state
+    where = f" on {item.nodes}" if item.state == "running" and item.nodes else ""
+    why = f": {item.why}" if item.why else ""
+    out.print(f"       {name} {state}{escape(where)}{escape(why)}")
+
+
+def value_of(item: Status, objective: str) -> float | None:
+    """What a run that ended is worth to a sweeper."""
+    return (item.metrics or {}).get(objective) if item.state == "done" else float("nan")
+
+
+def returned(words: Sequence[str], value: float | None) -> JobReturn:
+    """A run's result, as Hydra's sweepers read it."""
+    done = JobReturn()
+    done.overrides, done.status, done.return_value = list(words), JobStatus.COMPLETED, value
+    return done

@@ -1,0 +1,65 @@
+"""What Slurm starts once on every node of a job, `python -m r1lab.launch.slurm_node FOLDER`: the node's supervisor.
+
+The warning that the time is nearly up, SIGUSR1, reaches every process of the job. It is blocked here, before anything
+is started, and stays so in all that is: nobody dies of it, and whoever trains looks between two steps whether it came.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from importlib import import_module
+
+from r1lab.errors import R1labError, ResumeError
+from r1lab.launch import FOLDER, INTERRUPTED
+from r1lab.launch.place import this_node
+from r1lab.launch.supervisor import supervise
+from r1lab.runs.folder import QUEUED, RunFolder
+
+PATIENCE = 180  # seconds that a lock may outlive the node that held it
+
+
+def main() -> int:
+    """Entry of the process; its exit code is the run's, so that Slurm's state is the truth."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    folder = RunFolder(sys.argv[1])
+    cfg = folder.read_config()
+    try:
+        if cfg.task.get("folder") is False:
+            os.environ[FOLDER] = str(folder.path)
+            module, _, name = str(cfg.task._target_).rpartition(".")
+            getattr(import_module(module), name)(cfg)
+            return 0
+        node = this_node(os.environ)
+        if node.index == 0:
+            wait_until_free(folder)
+        supervise(folder.path / "run.yaml", node, folder.read_json(QUEUED).get("command", ""))
+    except R1labError as error:
+        print(f"r1lab: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def wait_until_free(folder: RunFolder) -> None:
+    """Wait for a lock that a lost node still holds: a file server lets go of it after a minute or two.
+
+    Raises:
+        ResumeError: another process is running in the folder.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with folder.locked():
+                return
+        except ResumeError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""What became of runs, from Slurm's word and the run's own folder together."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from r1lab.runs.folder import RunFolder
+from r1lab.slurm.commands import Job, jobs
+from r1lab.slurm.record import Submitted
+from r1lab.slurm.script import LOG
+
+WAITING = {  # Slurm's reasons to wait, in words
+    "Priority": "others are before it",
+    "Resources": "the nodes it needs are busy",
+    "Dependency": "a job it waits for has not ended",
+    "DependencyNeverSatisfied": "a job it waits for failed: it will never start",
+    "JobArrayTaskLimit": "as many runs of the sweep as may are running",
+    "BeginTime": "it may start again in a moment",
+    "QOSMaxJobsPerUserLimit": "as many of your jobs as may are running",
+    "AssocMaxJobsLimit": "as many jobs of the account as may are running",
+    "PartitionTimeLimit": "it asks for more time than the partition gives: it will never start",
+    "PartitionDown": "the partition is down",
+    "ReqNodeNotAvail": "nodes it needs are down or reserved",
+    "JobHeldUser": "it is held: scontrol release JOB",
+    "JobHeldAdmin": "an administrator holds it",
+}
+ENDED = {  # Slurm's states of jobs that ended by no doing of the run's
+    "TIMEOUT": "its time was up before it could save a checkpoint",
+    "NODE_FAIL": "a node failed",
+    "OUT_OF_MEMORY": "memory ran out on a node",
+    "PREEMPTED": "it was preempted and may not go back to the queue",
+    "DEADLINE": "its deadline passed",
+    "BOOT_FAIL": "a node did not boot",
+    "REVOKED": "the cluster took it back",
+}
+DIED = re.compile(r"srun: error: (\S+): tasks? [\d,-]+: (Killed|Segmentation fault|Aborted|Bus error)")
+TAIL = 8192  # bytes of a job's log that are looked at for its last words
+
+
+@dataclass(frozen=True)
+class Status:
+    """How one run stands.
+
+    Attributes:
+        state: "queued", "running", "done", "failed", "cancelled" or "interrupted".
+        why: why it waits, or the cause; "" for none.
+        step: the last one in its stream, of `steps`.
+        metrics: its last values.
+        code: Slurm's word for the state of the job; "" where it is forgotten.
+    """
+
+    run: Path
+    job: str
+    state: str
+    why: str = ""
+    step: int | None = None
+    steps: int | None = None
+    metrics: dict[str, Any] | None = None
+    slurm: str = ""
+    elapsed: str = ""
+    nodes: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it by itself."""
+        return self.state not in ("queued", "running")
+
+
+def statuses(runs: Iterable[Submitted]) -> list[Status]:
+    """How runs stand.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    listed = list(runs)
+    known = jobs([item.job for item in listed])
+    return [status(item, known.get(item.job)) for item in listed]
+
+
+def status(item: Submitted, job: Job | None) -> Status:
+    """How one run stands, given what Slurm knows of its job; None where Slurm has forgotten it."""
+    folder = RunFolder(item.run)
+    manifest = folder.read_json("manifest.json")
+    state, why = _state(folder, manifest, job)
+    step, metrics = _last(folder)
+    if state == "done":
+        metrics = {**metrics, **folder.read_json("metrics.json")}
+    if state == "queued" and manifest:
+        why = f"{why}; it goes on from step {_checkpoint(folder)}"
+    told = job or Job("")
+    return Status(item.run, item.job, state, why, step, _steps(item.run), metrics, told.state, told.elapsed, told.nodes)
+
+
+def _state(folder: RunFolder, manifest: dict[str, Any], job: Job | None) -> tuple[str, str]:
+    written, cause = manifest.get("status"), str(manifest.get("cause") or "")
+    word = job.state if job else ""
+    if word in ("RUNNING", "COMPLETING"):
+        return ("done", "") if written == "finished" else ("running", "")
+    if job and not job.over:
+        return "queued", WAITING.get(job.reason, job.reason or "it was just submitted")
+    if written == "finished":
+        return "done", ""
+    if written == "failed":
+        return "failed", cause or "no cause was recorded"
+    if word == "CANCELLED":
+        in_vain = job is not None and "Dependency" in job.reason
+        return "cancelled", "a job it waits for failed" if in_vain else "it was cancelled"
+    if word in ENDED:
+        return "failed", ENDED[word]
+    if word == "FAILED" and (death := supervisor_death(folder.path / LOG)):
+        return "failed", death
+    said = last_words(folder.path / LOG)
+    if written == "interrupted" and word != "FAILED":
+        return "interrupted", cause or "it was interrupted"
+    never = "and the run recorded no end" if manifest else "and the run never started"
+    return "failed", said or ("the job ended without a word" if word else f"Slurm has forgotten the job, {never}")
+
+
+def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
+    """How the runs in a folder stand that were started without a queue."""
+    found = []
+    for file in sorted(folder.rglob("manifest.json")):
+        if file.parent.resolve() in queued:
+            continue
+        run = RunFolder(file.parent)
+        manifest = run.read_json("manifest.json")
+        state, why = _state(run, manifest, Job("RUNNING") if run.in_use() else None)
+        step, metrics = _last(run)
+        metrics |= run.read_json("metrics.json") if state == "done" else {}
+        if state == "failed" and manifest.get("status") == "running":
+            state, why = "interrupted", "it was killed"
+        found.append(Status(file.parent, "", state, why, step, _steps(file.parent), metrics))
+    return found
+
+
+def supervisor_death(log: Path) -> str:
+    """Which node's supervisor was killed, which then could not write what had happened; "" where none was."""
+    found = [match for line in _tail(log) if (match := DIED.match(line))]
+    if not found:
+        return ""
+    how = "was killed" if found[-1][2] == "Killed" else f"crashed: {found[-1][2].lower()}"
+    return f"the supervisor on {found[-1][1]} {how}"
+
+
+def _tail(log: Path) -> list[str]:
+    """The last lines of a job's log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def last_words(log: Path) -> str:
+    """The last line of a job's log that says something, Slurm's notes on stopping the rest left out."""
+    lines = _tail(log)
+    told = [line.strip() for line in lines if line.strip()]
+    own = [line for line in told if not line.startswith(("srun:", "slurmstepd"))]
+    return (own or told or [""])[-1]
+
+
+def _last(folder: RunFolder) -> tuple[int | None, dict[str, Any]]:
+    """The last step in a run's stream, and the last value of every metric."""
+    values: dict[str, Any] = {}
+    step = None
+    for record in deque(folder.records("metrics.jsonl"), maxlen=20):
+        step = int(record["step"])
+        values |= {key: value for key, value in record.items() if key not in ("step", "time") and value is not None}
+    return step, values
+
+
+@cache
+def _steps(run: Path) -> int | None:
+    """The steps that a run means to make, where its config says."""
+    if not (run / "run.yaml").is_file():
+        return None
+    most = (RunFolder(run).read_config().get("trainer") or {}).get("max_steps")
+    return int(most) if most and most > 0 else None
+
+
+def _checkpoint(folder: RunFolder) -> int:
+    """The step of the newest whole checkpoint; 0 where there is none."""
+    whole = [path.parent.name for path in folder.checkpoints.glob("checkpoint-*/COMPLETE")]
+    return max((int(name.rpartition("-")[2]) for name in whole), default=0)

@@ -1,0 +1,31 @@
+"""task=cancel: end runs that Slurm runs or that wait in its queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from r1lab.errors import ReportError
+from r1lab.slurm.commands import cancel
+from r1lab.slurm.record import submitted_below
+from r1lab.slurm.states import statuses
+from r1lab.wording import display, plural
+
+
+def run(cfg: DictConfig) -> None:
+    """Cancel every run in `task.run` that is not over.
+
+    Raises:
+        ReportError: no run in it was ever handed to Slurm.
+        SlurmError: Slurm does not answer or refuses.
+    """
+    folder = Path(cfg.task.run)
+    queued = submitted_below(folder) if folder.is_dir() else []
+    if not queued:
+        raise ReportError(f"{folder} holds no run that was handed to Slurm")
+    going = [item for item in statuses(queued) if not item.over]
+    cancel([item.job for item in going])
+    for item in going:
+        print(f"cancelled {item.job}  {display(item.run)}")
+    print(f"{plural(len(going), 'run')} cancelled, {len(queued) - len(going)} had ended")

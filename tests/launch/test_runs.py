@@ -1,0 +1,89 @@
+"""Whole runs in two processes, through the command line: one folder, written once, that can be resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from r1lab.runs.folder import RunFolder
+
+CLOCKS = ("time", "step_time")
+
+
+def r1lab(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "r1lab", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, **(env or {})})
+
+
+def records(folder: Path, stream: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    found = RunFolder(folder).records(stream)
+    return [{name: value for name, value in item.items() if name not in CLOCKS} for item in found]
+
+
+def test_grpo_in_two_processes(small: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    more = (
+        "accelerator.processes=2",
+        "eval.problems=7",
+        "task.resample=1",
+        "trainer.max_steps=4",
+        "trainer.save_steps=2",
+    )
+    batch = ("trainer.per_device_train_batch_size=8", "reward=[coin_flip]", "objective=eval/coin_flip")
+    done = r1lab(*small, *more, *batch, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = [item["step"] for item in records(folder) if "loss" in item]
+    assert steps == [1, 2, 3, 4]  # once each, though two processes log
+    evaluated = [item["step"] for item in records(folder, "completions/eval.jsonl")]
+    assert evaluated == [0] * 7 + [4] * 7 or set(evaluated) >= {0, 4}
+    problems = [item["problem"] for item in records(folder, "completions/eval.jsonl") if item["step"] == 0]
+    assert problems == list(range(7))  # shared out over the processes and joined, the odd one included
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["spread"] == {"processes": 2, "wrapper": "ddp", "backend": "gloo", "device": "cpu"}
+    checkpoint = folder / "checkpoints/checkpoint-4"
+    assert {path.name for path in checkpoint.glob("r1lab_*.pt")} == {"r1lab_0.pt", "r1lab_1.pt"}
+    assert {path.name for path in checkpoint.glob("rng_state_*.pth")} == {"rng_state_0.pth", "rng_state_1.pth"}
+    for item in records(folder, "completions/train.jsonl"):
+        assert item["prompt"].startswith("What is") and item["solution"] is not None
+    assert (folder / "report.html").is_file() and "Traceback" not in (folder / "ranks/1.log").read_text()
+
+
+KINDS = {
+    "ddp": ("accelerator.processes=2",),
+    "zero2": ("accelerator=zero2", "accelerator.device=cpu", "accelerator.processes=2"),
+    "zero3": ("accelerator=zero3", "accelerator.device=cpu", "accelerator.processes=2"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("task", ["grpo", "sft"])
+def test_a_resumed_run_is_the_uninterrupted_one(small: tuple[str, ...], tmp_path: Path, kind: str, task: str) -> None:
+    """Killed after its first checkpoint and resumed: every metric, completion and weight is the same."""
+    words = [*small, *KINDS[kind], f"task={task}", "trainer.max_steps=6", "trainer.save_steps=2"]
+    words += ["trainer.per_device_train_batch_size=8", "trainer.save_total_limit=1"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    done = r1lab(*words, f"hydra.run.dir={whole}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.Popen([sys.executable, "-m", "r1lab", *words, f"hydra.run.dir={broken}"])
+    while not (broken / "checkpoints/checkpoint-2/COMPLETE").exists():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    done = r1lab(f"resume={broken}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert records(broken) == records(whole)
+    for stream in ("completions/train.jsonl", "completions/eval.jsonl"):
+        assert records(broken, stream) == records(whole, stream)
+    first, second = (load_file(folder / "model/model.safetensors") for folder in (whole, broken))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    assert all(weight.numel() for weight in first.values())  # whole weights, also where they were spread
