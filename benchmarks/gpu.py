@@ -123,6 +123,7 @@ def train_bare(task: str, model: Path, out: Path) -> None:
     from r1lab.data import arithmetic
 
     times: list[float] = []
+    device = "cuda" if torch.cuda.is_available() else "cpu"
 
     class Clock(TrainerCallback):
         def on_log(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
@@ -142,7 +143,7 @@ def train_bare(task: str, model: Path, out: Path) -> None:
         "per_device_train_batch_size": ROWS[task],
         "learning_rate": 1e-5,
         "lr_scheduler_type": "constant",
-        "bf16": True,
+        "bf16": torch.cuda.is_available(),
         "gradient_checkpointing": False,
         "logging_steps": 1,
         "save_strategy": "no",
@@ -151,7 +152,7 @@ def train_bare(task: str, model: Path, out: Path) -> None:
         "seed": 42,
     }
     shared = {
-        "model": AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).cuda(),
+        "model": AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).to(device),
         "processing_class": AutoTokenizer.from_pretrained(model),
         "callbacks": [Clock()],
     }

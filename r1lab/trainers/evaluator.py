@@ -54,7 +54,8 @@ class Evaluator(TrainerCallback):
         whole: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ):
         self.rows = rows.select(range(min(cfg.problems, len(rows))))
-        self.engine = Shard(engine, self.rows, world())
+        self.engine = engine
+        self.shard = Shard(engine, self.rows, world())
         self.whole = whole
         self.rewards = rewards
         self.every = cfg.every
@@ -72,7 +73,7 @@ class Evaluator(TrainerCallback):
             return
         mine = self.rows.select(range(rank(), len(self.rows), world()))
         with dice_of_its_own(self.sampling.seed), self.whole():
-            part = sample_and_score(self.engine, mine, self.rewards, self.sampling)
+            part = sample_and_score(self.shard, mine, self.rewards, self.sampling)
         sampled = joined(self.rows, gather([part.without_rows()]))
         metrics = summary(sampled, self.diagnose)
         self.folder.append("completions/eval.jsonl", sampled.records(step)[:KEPT])

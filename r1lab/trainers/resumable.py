@@ -102,7 +102,10 @@ class Resumable(Trainer):
         """Put back what `_save_checkpoint` added, once the library has set its own state up."""
         if self.resumed_from is None:
             return
-        state = torch.load(self._state_file(self.resumed_from), map_location=self.args.device, weights_only=True)
+        where = (
+            self.args.device if self.args.device.type != "cpu" else "cpu"
+        )  # DeepSpeed's is cpu:0, which torch refuses
+        state = torch.load(self._state_file(self.resumed_from), map_location=where, weights_only=True)
         for reward, saved in zip(self.stateful, state.pop("rewards"), strict=True):
             reward.load_state_dict(saved)
         for mode, values in state.pop("_metrics").items():
