@@ -66,6 +66,7 @@ MAY_IMPORT = {
         "models",
         "report",
         "rewards",
+        "rows",
         "runs",
         "sandbox",
         "sandbox_server",

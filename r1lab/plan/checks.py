@@ -16,6 +16,7 @@ from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
+from r1lab.plan.decontaminate import check_decontamination
 from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
 from r1lab.plan.fields import Where, check_fields
@@ -114,6 +115,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
     findings += check_data(resolved, where)
+    findings += check_decontamination(resolved, where)
     findings += check_grpo(resolved, where)
     findings += check_accelerator(resolved, where)
     findings += check_packages(resolved, where)
@@ -163,6 +165,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
     """The config with interpolations replaced and r1lab's words written into TRL's fields."""
     resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
     assert isinstance(resolved, DictConfig)
+    if resolved.task.get("scores") is False:
+        resolved.reward = {}
     if resolved.accelerator.device == "auto":
         resolved.accelerator.device = "cuda" if gpus() else "cpu"
     trainer = resolved.get("trainer")
