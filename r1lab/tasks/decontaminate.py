@@ -139,9 +139,11 @@ def card(cfg: DictConfig, metrics: dict[str, Any]) -> str:
     task = cfg.task
     names = ", ".join(name.partition("/")[2] for name in metrics if "/" in name) or "nothing"
     how = "left out" if task.remove else "flagged"
+    name = output_name(cfg)
     return (
-        f"---\npretty_name: {output_name(cfg)}\n---\n\n# {output_name(cfg)}\n\nMade by r1lab from `{source_name(cfg)}`: rows that share {task.ngram} words in a row "
-        f"with {names} are {how}; duplicates: {task.duplicates}.\n"
+        f"---\npretty_name: {name}\n---\n\n# {name}\n\n"
+        f"Made by r1lab from `{source_name(cfg)}`: rows that share {task.ngram} words in a row with {names} are {how}; "
+        f"duplicates: {task.duplicates}.\n"
     )
 
 
