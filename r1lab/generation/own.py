@@ -1,0 +1,5 @@
+"""To come."""
+
+
+def generate() -> None:
+    """To come."""
