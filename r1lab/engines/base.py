@@ -39,8 +39,8 @@ class Completion:
     Attributes:
         text: without special tokens, and without what the engine keeps apart as reasoning.
         tokens: with the end, and with the reasoning's.
-        finish: "stop", "length", "refusal" (the server would not), "overflow" (the prompt leaves no room for `max_tokens`)
-            or "error".
+        finish: "stop", "length", "refusal" (the server would not), "overflow" (the prompt leaves no room for
+            `max_tokens`) or "error".
         ids: its tokens, where the engine knows them.
         reasoning: what the engine keeps apart.
         prompt_tokens: of the prompt, where the engine counts them.
