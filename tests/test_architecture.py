@@ -55,6 +55,19 @@ MAY_IMPORT = {
     "rewards": {"config", "sandbox", *FLOOR},
     "evaluation": {"data", "engines", "rewards", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
+    "generation": {
+        "config",
+        "data",
+        "engines",
+        "evaluation",
+        "models",
+        "remote",
+        "report",
+        "rewards",
+        "runs",
+        "trainers",
+        *FLOOR,
+    },
     "models": {"config", "data", "runs", "trainers", *FLOOR},  # the tiny model is trained on first use
     "tasks": {
         "config",
@@ -62,6 +75,7 @@ MAY_IMPORT = {
         "doctor",
         "engines",
         "evaluation",
+        "generation",
         "hub",
         "models",
         "report",

@@ -17,11 +17,13 @@ from r1lab.plan.accelerators import check_accelerator
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
 from r1lab.plan.decontaminate import check_decontamination
+from r1lab.plan.engine import check_engine
 from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
 from r1lab.plan.fields import Where, check_fields
 from r1lab.plan.fitting import check_memory
 from r1lab.plan.folder import check_folder
+from r1lab.plan.generation import check_generation
 from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hardware import gpus
 from r1lab.plan.hub import check_hub
@@ -114,9 +116,12 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
-    findings += check_data(resolved, where)
+    of_task = bool(resolved.task.get("prompt"))  # which says the prompt's column in the dataset's place
+    findings += check_data(resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key))
     findings += check_decontamination(resolved, where)
     findings += check_grpo(resolved, where)
+    findings += check_generation(resolved, where)
+    findings += check_engine(resolved, where)
     findings += check_accelerator(resolved, where)
     findings += check_packages(resolved, where)
     findings += check_trl_values(resolved, where)
@@ -169,6 +174,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
         resolved.reward = {}
     if resolved.accelerator.device == "auto":
         resolved.accelerator.device = "cuda" if gpus() else "cpu"
+    if resolved.task.get("prompt"):
+        resolved.dataset.prompt = resolved.task.prompt
     trainer = resolved.get("trainer")
     if not trainer:
         resolved.trainer = None

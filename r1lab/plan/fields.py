@@ -70,6 +70,8 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
         for name in map(str, cfg.task):
             if (fields := declared_by(cfg, f"task.{name}")) is not None:
                 schema[f"task.{name}"] = {**fields, "_target_": Parameter("_target_", "str", True)}
+    if isinstance(cfg.get("generator"), DictConfig):
+        schema["generator"] = {str(key): Parameter(str(key), "", False) for key in cfg.generator}
     rewards = cfg.get("reward")
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
