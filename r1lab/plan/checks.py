@@ -21,6 +21,7 @@ from r1lab.plan.engine import check_engine
 from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
 from r1lab.plan.fields import Where, check_fields
+from r1lab.plan.filter import check_filter
 from r1lab.plan.fitting import check_memory
 from r1lab.plan.folder import check_folder
 from r1lab.plan.generation import check_generation
@@ -119,6 +120,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     of_task = bool(resolved.task.get("prompt"))  # which says the prompt's column in the dataset's place
     findings += check_data(resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key))
     findings += check_decontamination(resolved, where)
+    findings += check_filter(resolved, where)
     findings += check_grpo(resolved, where)
     findings += check_generation(resolved, where)
     findings += check_engine(resolved, where)

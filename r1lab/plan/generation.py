@@ -18,6 +18,8 @@ ORDERS = ("first", "shortest")
 
 def check_generation(cfg: DictConfig, where: Where) -> list[Finding]:
     """Findings for the keys under `task` of a generation."""
+    if cfg.task.name == "filter":
+        return _check_prompts(cfg, where) + _check_store(cfg, where)
     if cfg.task.name != "generate":
         return []
     return _check_prompts(cfg, where) + _check_keep(cfg, where) + _check_store(cfg, where)
