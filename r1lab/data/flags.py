@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,34 +44,36 @@ def fields(labels: Sequence[str], duplicates: bool) -> list[pa.Field]:
 
 def values(found: Found, here: range, column: pa.Field) -> pa.Array:
     """One of those columns for some rows."""
+    hits = sorted(found.matches.keys() & here)  # few of many
     if column.name == MATCHES:
-        matches = [found.matches.get(row, ()) for row in here]
-        offsets = pa.array(np.cumsum([0, *map(len, matches)]), pa.int32())
-        return pa.ListArray.from_arrays(offsets, pa.array([_told(match) for some in matches for match in some], SPAN))
+        ends = np.zeros(len(here) + 1, np.int32)
+        ends[[row - here.start + 1 for row in hits]] = [len(found.matches[row]) for row in hits]
+        told = [_told(match) for row in hits for match in found.matches[row]]
+        return pa.ListArray.from_arrays(pa.array(np.cumsum(ends), pa.int32()), pa.array(told, SPAN))
     if column.name in (REPEATS, SIMILARITY):
         repeats = [found.repeats.get(row) for row in here]
         name = "first" if column.name == REPEATS else "similarity"
         return pa.array([item and getattr(item, name) for item in repeats], column.type)
     flags = np.zeros(len(here), bool)
-    for place, row in enumerate(here):
-        if row in found.matches:
-            flags[place] = any(column_of(match.source) == column.name for match in found.matches[row])
+    for row in hits:
+        flags[row - here.start] = any(column_of(match.source) == column.name for match in found.matches[row])
     return pa.array(flags)
 
 
 def clean(found: Found, here: range) -> pa.Array:
     """Which of some rows are not flagged."""
-    return pa.array([row not in found.matches and row not in found.repeats for row in here], pa.bool_())
+    flags = np.ones(len(here), bool)
+    flags[[row - here.start for row in [*(found.matches.keys() & here), *(found.repeats.keys() & here)]]] = False
+    return pa.array(flags)
 
 
 def lines(found: Found, here: range) -> Iterator[dict[str, Any]]:
     """A line for each flagged one of some rows; rows and documents by their places from 0."""
-    for row in here:
+    for row in sorted((found.matches.keys() & here) | (found.repeats.keys() & here)):
         matches, repeat = found.matches.get(row, []), found.repeats.get(row)
-        if matches or repeat:
-            again = {REPEATS: repeat.first, SIMILARITY: round(repeat.similarity, 4)} if repeat else {}
-            yield {"row": row, MATCHES: [_told(match) for match in matches], **again}
+        again = {REPEATS: repeat.first, SIMILARITY: round(repeat.similarity, 4)} if repeat else {}
+        yield {"row": row, MATCHES: [_told(match) for match in matches], **again}
 
 
 def _told(match: Match) -> dict[str, Any]:
-    return {key: value for key, value in asdict(match).items() if key != "row"}
+    return {"source": match.source, "document": match.document, "span": match.span}

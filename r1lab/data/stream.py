@@ -178,7 +178,7 @@ def _of_binary(source: Source, schema: pa.Schema, reader: Reader) -> Batches:
 
 
 def _parquet(file: Path, columns: list[str] | None) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    opened = ParquetFile(file)
+    opened = ParquetFile(file, pre_buffer=False)  # else every row group that was read stays in memory
     return opened.schema_arrow, opened.iter_batches(BATCH, columns=columns)
 
 

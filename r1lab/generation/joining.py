@@ -51,7 +51,7 @@ def join(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """
     parts = [RunFolder(path) for path in folders_of(cfg.task.join)]
     heads = [head_of(part) for part in parts]
-    order = sorted(range(len(parts)), key=lambda i: heads[i]["rows"])
+    order = sorted(range(len(parts)), key=lambda i: heads[i]["first"])
     parts, heads = [parts[i] for i in order], [heads[i] for i in order]
     refuse_gaps(parts, heads)
     refuse_differences(parts)
@@ -70,7 +70,7 @@ def join(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     for head in heads:
         counts.update({name: head[name] for name in COUNTS})
     metrics = {name: counts[name] for name in COUNTS}
-    folder.write_json("filter.json", {"rows": [heads[0]["rows"][0], heads[-1]["rows"][1]], **metrics})
+    folder.write_json("filter.json", {"first": heads[0]["first"], "after": heads[-1]["after"], **metrics})
     return {
         **metrics,
         "notes": [f"{plural(len(parts), 'part')} joined: {counts['kept']:,} of {counts['rows']:,} rows kept."],
@@ -111,13 +111,10 @@ def head_of(part: RunFolder) -> dict[str, Any]:
 def refuse_gaps(parts: list[RunFolder], heads: list[dict[str, Any]]) -> None:
     """Refuse parts that leave rows out between them, or hold some twice."""
     findings = []
-    for (one, before), (other, after) in zip(
-        zip(parts, heads, strict=True), list(zip(parts, heads, strict=True))[1:], strict=False
-    ):
-        if (end := before["rows"][1]) != (begin := after["rows"][0]):
-            how = (
-                f"rows {end} to {begin - 1} are in no part" if end < begin else f"rows {begin} to {end - 1} are in both"
-            )
+    for one, other, before, after in zip(parts, parts[1:], heads, heads[1:], strict=False):
+        end, begin = before["after"], after["first"]
+        how = f"rows {end} to {begin - 1} are in no part" if end < begin else f"rows {begin} to {end - 1} are in both"
+        if end != begin:
             findings.append(Finding(f"{display(one.path)} and {display(other.path)}: {how}", "task.join"))
     shards = {int(part.read_config().task.shards) for part in parts}
     if not findings and len(shards) == 1 and len(parts) < (wanted := shards.pop()):

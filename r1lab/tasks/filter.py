@@ -86,7 +86,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         cause = next((item.error for item in measured.failures.values()), "the engine gave none")
         raise EngineError(f"no completion could be made: {cause}")
     metrics = {name: counts[name] for name in COUNTS}
-    folder.write_json("filter.json", {"rows": [numbers.start, numbers.stop], **metrics})
+    folder.write_json("filter.json", {"first": numbers.start, "after": numbers.stop, **metrics})
     return {
         **metrics,
         "tokens_per_second": round(meter.overall, 1),
@@ -193,11 +193,12 @@ def card(cfg: DictConfig, first: str) -> str:
     """README.md of the dataset."""
     task, model = cfg.task, cfg.model.repo or cfg.model.name
     early = "" if task.confidence is None else f"; sampling stopped early at confidence {task.confidence:g}"
+    rows = cfg.dataset.get("repo") or cfg.dataset.name
     return (
         f"---\npretty_name: {cfg.name}\n---\n\n# {cfg.name}\n\n"
-        f"Made with r1lab: rows of `{cfg.dataset.get('repo') or cfg.dataset.name}` that `{model}` solves sometimes: the "
-        f"mean of {first} over {task.n} completions is above {task.low:g} and below {task.high:g} (temperature "
-        f"{task.temperature:g}, top-p {task.top_p:g}, at most {task.max_tokens:,} tokens, seed {task.seed}{early}).\n"
+        f"Made with r1lab: rows of `{rows}` that `{model}` solves sometimes: the mean of {first} over {task.n} "
+        f"completions is above {task.low:g} and below {task.high:g} (temperature {task.temperature:g}, top-p "
+        f"{task.top_p:g}, at most {task.max_tokens:,} tokens, seed {task.seed}{early}).\n"
     )
 
 
