@@ -1,8 +1,8 @@
 """generator=distilabel: completions by distilabel's TextGeneration, kept in the same store in the same form.
 
 Source: https://distilabel.argilla.io (1.5.3). Its own cache is not used: resuming from it hangs (its issue 1065). The
-prompts go through in parts instead, each a pipeline of its own, and what a part has made is in the store before the next
-begins. Pipelines run in a process beside the run's, which brings neither its imports nor its signal handlers into it.
+prompts go through in parts instead, each a pipeline of its own, and what a part has made is in the store before the
+next begins. Pipelines run in a process beside the run's, which is spared their imports and signal handlers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The process that runs distilabel's pipelines, `python -m r1lab.generation.distilabel_worker FD`.
 
-It reads a line of JSON for each pipeline and writes a line to the file descriptor FD for each prompt, then {"done": true}.
+It reads a line of JSON for each pipeline and writes, to the file descriptor FD, a line for each prompt and then
+{"done": true}.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from r1lab.errors import Finding
 from r1lab.rows.mixture import settings_of, shipped
 from r1lab.wording import nearest, some
 
-ALIASES = {"aime24": "aime_2024", "aime25": "aime_2025"}  # as benchmarks are called → the dataset's file
+ALIASES = {"aime24": "aime_2024", "aime25": "aime_2025", "lcb": "code_generation_lite"}  # as benchmarks are called → the dataset's file
 SOURCES = ("id", "path", "name")
 KEYS = (*SOURCES, "label", "config", "revision", "split", "prompt")
 
