@@ -30,7 +30,7 @@ from r1lab.generation.tally import Tally
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
-from r1lab.tasks.training import named, quiet
+from r1lab.tasks.quiet import named, quiet
 
 STORE, SCORES, RECORD = "store", "scores", "generation.json"
 AT_ONCE = 64  # problems that are scored together
@@ -70,6 +70,8 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
             shown = write(cfg, folder, prompts, rewards, sampling, drawn, lookup, tally)
     write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in shown))
     folder.write_json(RECORD, {**tally.record(), "tokens_per_second": round(meter.overall, 1)})
+    seconds = round(time.time() - began, 2)
+    folder.append("metrics.jsonl", [{"step": meter.done, "time": seconds, **tally.metrics()}])
     if not tally.completions:
         cause = next(iter(tally.causes), "the engine gave none")
         raise EngineError(f"no completion could be made: {cause}")
