@@ -51,7 +51,7 @@ def register() -> None:
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})
-    for node in (schema.trainer, schema.adapter):  # any field of TRL's or peft's config can be set without `+`
+    for node in (schema.trainer, schema.adapter, schema.engine.arguments):  # any field of TRL's, peft's or vLLM's
         OmegaConf.set_struct(node, False)
     ConfigStore.instance().store(name="run_schema", node=schema, provider="r1lab")
 

@@ -26,6 +26,7 @@ MESSAGES = List({"role": Value("string"), "content": Value("string")})
 MADE = {  # columns of a completion; a dataset's own of the same name make way
     "row": Value("int64"),
     "sample": Value("int64"),
+    "prompt": MESSAGES,
     "messages": MESSAGES,
     "completion": Value("string"),
     "reasoning": Value("string"),
@@ -33,7 +34,7 @@ MADE = {  # columns of a completion; a dataset's own of the same name make way
     "tokens": Value("int64"),
     "prompt_tokens": Value("int64"),
 }
-OF_SFT = ("row", "sample", "messages", "rewards")
+OF_SFT = ("row", "sample", "prompt", "messages", "solution", "rewards")
 
 
 def features_of(own: Features, rewards: Sequence[str]) -> Features:
@@ -49,6 +50,7 @@ def record_of(
     made = {
         "row": place,
         "sample": sample,
+        "prompt": list(prompt),
         "messages": [*prompt, {"role": "assistant", "content": whole_text(completion)}],
         "completion": completion.text,
         "reasoning": completion.reasoning or None,
@@ -72,10 +74,11 @@ class Part:
     Args:
         folder: of the part.
         features: its columns.
+        tag: in its files' names.
     """
 
-    def __init__(self, folder: Path, features: Features):
-        self.folder, self.schema = folder, features.arrow_schema
+    def __init__(self, folder: Path, features: Features, tag: str):
+        self.folder, self.schema, self.tag = folder, features.arrow_schema, tag
         self.rows = self.shards = 0
         self._writer: pq.ParquetWriter | None = None
         self._written = 0
@@ -95,7 +98,7 @@ class Part:
             self._end_shard()
 
     def _path(self) -> Path:
-        return self.folder / f"train-{self.shards:05d}.parquet"
+        return self.folder / f"train-{self.tag}-{self.shards:05d}.parquet"
 
     def _end_shard(self) -> None:
         if self._writer is not None:
@@ -111,9 +114,10 @@ class Output:
         run: the run's folder.
         own: the columns of the rows.
         rewards: names of the rewards.
+        tag: that no dataset of other content has.
     """
 
-    def __init__(self, run: Path, own: Features, rewards: Sequence[str]):
+    def __init__(self, run: Path, own: Features, rewards: Sequence[str], tag: str):
         self.folder, self.beside = run / FOLDER, run / f".{FOLDER}.tmp"
         shutil.rmtree(self.beside, ignore_errors=True)
         features = features_of(own, rewards)
@@ -121,7 +125,7 @@ class Output:
         for name in PARTS:
             (self.beside / name).mkdir(parents=True)
             columns = features if name == "all" else Features({k: v for k, v in features.items() if k in OF_SFT})
-            self.parts[name] = Part(self.beside / name, columns)
+            self.parts[name] = Part(self.beside / name, columns, tag)
 
     def write(self, records: Sequence[dict[str, Any]], chosen: Sequence[int]) -> None:
         """Write completions, those at `chosen` for SFT as well."""
@@ -136,9 +140,17 @@ class Output:
         """
         for part in self.parts.values():
             part._end_shard()
-        (self.beside / "README.md").write_text(_head([n for n, part in self.parts.items() if part.rows]) + card)
+        (self.beside / "README.md").write_text(self._head() + card)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.beside.rename(self.folder)
+
+    def _head(self) -> str:
+        lines = ["---", "configs:"]
+        for name, part in self.parts.items():
+            if part.rows:
+                lines += [f"- config_name: {name}", f"  data_files: {name}/train-{part.tag}-*.parquet"]
+                lines += ["  default: true"] if name == "all" else []
+        return "\n".join([*lines, "---", "", ""])
 
     def __enter__(self) -> Output:
         return self
@@ -148,11 +160,3 @@ class Output:
     ) -> None:
         if error is not None:
             shutil.rmtree(self.beside, ignore_errors=True)
-
-
-def _head(parts: Sequence[str]) -> str:
-    lines = ["---", "configs:"]
-    for name in parts:
-        lines += [f"- config_name: {name}", f"  data_files: {name}/train-*.parquet"]
-        lines += ["  default: true"] if name == "all" else []
-    return "\n".join([*lines, "---", "", ""])

@@ -37,6 +37,7 @@ from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
 from r1lab.plan.trl_values import check_trl_values
+from r1lab.plan.vllm_fields import check_fields_written, write_fields
 from r1lab.wording import nearest
 
 __all__ = ["Plan", "plan", "require", "steps_of"]
@@ -110,6 +111,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     if faults := check_fields(cfg, where):
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
+    findings += check_fields_written(cfg, where)
     findings += _check_run(resolved, where)
     if resolved.task.name != "doctor":  # which says what is lacking itself
         findings += check_sandbox(resolved, where)
@@ -185,6 +187,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     on_cpu = resolved.accelerator.device == "cpu"
     batch = batch_of(resolved)
     trainer.gradient_accumulation_steps = batch.accumulation
+    write_fields(resolved)
     own = {"bfloat16": "bf16", "float16": "fp16"}.get(resolved.model.dtype)
     precision = resolved.accelerator.get("mixed_precision") or own
     trainer.setdefault("bf16", precision == "bf16")

@@ -191,8 +191,6 @@ def _check_meaning(cfg: DictConfig, where: Where) -> list[Finding]:
         for name in ("data_parallel", "pipeline_parallel"):
             if name in given:
                 idle.append((name, "engine.mode=server; colocated, each training process has a copy or a part of one"))
-        if given_arguments := [str(name) for name in engine.arguments or {}]:
-            idle.append((f"arguments.{given_arguments[0]}", "engine.mode=server: TRL starts the colocated one"))
     return [
         Finding(
             f"engine.{name} has no meaning for task={cfg.task.name} engine={engine.name}",

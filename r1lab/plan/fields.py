@@ -43,6 +43,7 @@ PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false
 LISTS = ("reward", "tracker")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
 TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
+FREE = ("engine", "arguments")  # takes any key
 BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 Where = Callable[[str], str]
 
@@ -259,6 +260,8 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
             finding = replace(finding, what=what, fix=fix)
         return [finding]
     deeper = parts[len(container.split(".")) + 1 if container else 1 :]
+    if (container, name) == FREE:
+        return []
     if deeper:
         for depth in range(len(parts) - len(deeper), len(parts)):
             parent = OmegaConf.select(cfg, ".".join(parts[:depth]))

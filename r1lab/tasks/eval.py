@@ -19,7 +19,8 @@ from r1lab.rewards.answers import final_answer
 from r1lab.rewards.base import build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
-from r1lab.tasks.training import diagnosis, quiet
+from r1lab.tasks.quiet import quiet
+from r1lab.tasks.training import diagnosis
 from r1lab.trainers.progress import Counter
 
 

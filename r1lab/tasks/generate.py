@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from r1lab.data import loading as data
 from r1lab.engines.base import Sampling
-from r1lab.engines.store import Lookup, Store
+from r1lab.engines.store import Lookup, Store, key_of
 from r1lab.engines.stored import completions_of
 from r1lab.errors import ConfigError, EngineError, Finding
 from r1lab.generation.card import card
@@ -30,7 +31,7 @@ from r1lab.generation.tally import Tally
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
-from r1lab.tasks.training import named, quiet
+from r1lab.tasks.quiet import named, quiet
 
 STORE, SCORES, RECORD = "store", "scores", "generation.json"
 AT_ONCE = 64  # problems that are scored together
@@ -70,6 +71,8 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
             shown = write(cfg, folder, prompts, rewards, sampling, drawn, lookup, tally)
     write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in shown))
     folder.write_json(RECORD, {**tally.record(), "tokens_per_second": round(meter.overall, 1)})
+    seconds = round(time.time() - began, 2)
+    folder.append("metrics.jsonl", [{"step": meter.done, "time": seconds, **tally.metrics()}])
     if not tally.completions:
         cause = next(iter(tally.causes), "the engine gave none")
         raise EngineError(f"no completion could be made: {cause}")
@@ -137,7 +140,8 @@ def write(
     keep = Keep(**OmegaConf.to_container(cfg.task.keep))  # type: ignore[arg-type]
     names = [reward.__name__ for reward in rewards]
     shown: list[dict[str, Any]] = []
-    with Output(folder.path, prompts.rows.features, names) as output:
+    content = key_of(keys=drawn.keys, n=sampling.n, failures=len(drawn.failures), rewards=settings, keep=asdict(keep))
+    with Output(folder.path, prompts.rows.features, names, content[:8]) as output:
         for places in in_chunks(len(prompts), AT_ONCE):
             every = [completions_of(lookup, drawn.keys[i], sampling.n, drawn.failures) for i in places]
             made = [[(j, item) for j, item in enumerate(row) if not item.error] for row in every]
@@ -190,5 +194,6 @@ def notes(cfg: DictConfig, tally: Tally, failures: int, folder: RunFolder) -> li
     if failures:
         cause = next(iter(tally.causes), "")
         said.append(f"{failures:,} could not be made, most often: {cause} Resume the run to try them again.")
-    said.append(f"dataset=local dataset.path={folder.path / 'dataset/sft'} dataset.messages=messages trains on them.")
+    words = "dataset.messages=messages dataset.prompt=prompt dataset.answer=solution"
+    said.append(f"task=sft dataset=local dataset.path={folder.path / 'dataset/sft'} {words} trains on them.")
     return said
