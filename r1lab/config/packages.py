@@ -9,6 +9,7 @@ EXTRAS = {  # package: what to type
     "bitsandbytes": "pip install 'bitsandbytes>=0.46.1'",
     "liger-kernel": "pip install 'liger-kernel>=0.8'",
     "kernels": "pip install 'kernels>=0.16,<0.17'",
+    "distilabel": "pip install 'distilabel[openai,ray]==1.5.3'",
     "flash-attn": "pip install flash-attn --no-build-isolation",
 }
 HALF = ("bfloat16", "float16")

@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 LEAST_CPUS = 4  # that a local Ray says it has: an actor each for the rows and the clients
 
 
-class KeptLLM(OpenAILLM):  # type: ignore[misc]
+class KeptLLM(OpenAILLM):
     """distilabel's client, which tells of each completion what r1lab keeps: its end, its tokens, its failure.
 
     Each completion is a request of its own with the seed that r1lab's own client would give it.

@@ -16,7 +16,8 @@ from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.data import check_data
-from r1lab.plan.decontaminate import check_decontamination
+from r1lab.plan.decontaminate import check_decontamination, output_of
+from r1lab.plan.distilabel import check_distilabel
 from r1lab.plan.engine import check_engine
 from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
@@ -123,6 +124,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_data(resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key))
     findings += check_decontamination(resolved, where)
     findings += check_filter(resolved, where)
+    findings += check_distilabel(resolved, where)
     findings += check_grpo(resolved, where)
     findings += check_generation(resolved, where)
     findings += check_engine(resolved, where)
@@ -176,6 +178,10 @@ def resolve(cfg: DictConfig) -> DictConfig:
     assert isinstance(resolved, DictConfig)
     if resolved.task.get("scores") is False:
         resolved.reward = {}
+    if "output" in resolved.task:
+        resolved.task.output = resolved.hub.repo or resolved.task.output or output_of(resolved)
+        if resolved.hub.name != "none":
+            resolved.hub.repo = resolved.task.output
     if resolved.accelerator.device == "auto":
         resolved.accelerator.device = "cuda" if gpus() else "cpu"
     if resolved.task.get("prompt"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -42,6 +43,13 @@ def check_decontamination(cfg: DictConfig, where: Where) -> list[Finding]:
         what = f"task.similarity={task.similarity} is not above 0 and at most 1"
         findings.append(Finding(what, where("task.similarity"), fix="task.similarity=0.8"))
     return findings
+
+
+def output_of(cfg: DictConfig) -> str:
+    """The name of the new dataset, where none is given: the old one's with what was done to it."""
+    given = cfg.dataset.get("repo") or cfg.dataset.get("path")
+    name = Path(str(given)).name.partition(".")[0] if given else str(cfg.dataset.name)
+    return f"{name}_{'decontaminated' if cfg.task.name == 'decontaminate' else 'filtered'}"
 
 
 def _check(item: Benchmark) -> list[Finding]:

@@ -12,7 +12,11 @@ from r1lab.errors import Finding
 from r1lab.rows.mixture import settings_of, shipped
 from r1lab.wording import nearest, some
 
-ALIASES = {"aime24": "aime_2024", "aime25": "aime_2025", "lcb": "code_generation_lite"}  # as benchmarks are called → the dataset's file
+ALIASES = {  # as benchmarks are called → the dataset's file
+    "aime24": "aime_2024",
+    "aime25": "aime_2025",
+    "lcb": "code_generation_lite",
+}
 SOURCES = ("id", "path", "name")
 KEYS = (*SOURCES, "label", "config", "revision", "split", "prompt")
 

@@ -139,20 +139,9 @@ def card(cfg: DictConfig, metrics: dict[str, Any]) -> str:
     task = cfg.task
     names = ", ".join(name.partition("/")[2] for name in metrics if "/" in name) or "nothing"
     how = "left out" if task.remove else "flagged"
-    name = output_name(cfg)
+    name, source = cfg.task.output, cfg.dataset.get("repo") or "files"
     return (
         f"---\npretty_name: {name}\n---\n\n# {name}\n\n"
-        f"Made by r1lab from `{source_name(cfg)}`: rows that share {task.ngram} words in a row with {names} are {how}; "
+        f"Made by r1lab from `{source}`: rows that share {task.ngram} words in a row with {names} are {how}; "
         f"duplicates: {task.duplicates}.\n"
     )
-
-
-def source_name(cfg: DictConfig) -> str:
-    """The dataset's name, as a person would say it."""
-    given = cfg.dataset.get("repo") or cfg.dataset.get("path")
-    return Path(str(given)).name.partition(".")[0] if given else str(cfg.dataset.name)
-
-
-def output_name(cfg: DictConfig) -> str:
-    """What the new dataset is called."""
-    return str(cfg.task.output or f"{source_name(cfg)}_decontaminated")

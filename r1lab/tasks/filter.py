@@ -36,7 +36,7 @@ from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps
 from r1lab.tasks.generate import AT_ONCE, SCORES, STORE, in_chunks, refuse_tokens, sampling_of
-from r1lab.tasks.training import quiet
+from r1lab.tasks.quiet import quiet
 from r1lab.wording import plural
 
 RATES = "pass_rates.jsonl"

@@ -19,6 +19,7 @@ from datasets import Dataset, DatasetDict, load_dataset
 
 from r1lab.errors import DataError
 from r1lab.notebook import compose
+from r1lab.plan.checks import resolve
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks import decontaminate
 
@@ -53,7 +54,7 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
 
     def make(*words: str, path: str = "rows.jsonl") -> tuple[dict[str, Any], Path]:
         against = "task.against=[{path: exam.parquet},{path: other.parquet}]"
-        cfg = compose("task=decontaminate", "dataset=local", f"dataset.path={path}", against, *words)
+        cfg = resolve(compose("task=decontaminate", "dataset=local", f"dataset.path={path}", against, *words))
         folder = RunFolder(tmp_path / "run")
         folder.path.mkdir(exist_ok=True)
         return decontaminate.run(cfg, folder), folder.path
