@@ -2,8 +2,8 @@
 
 python -m benchmarks.distilabel            # writes benchmarks/results/distilabel.json
 
-The server is a process of its own and answers every request after 20 ms, as many at once as there are: what differs is the
-clients. distilabel is measured as a whole and without the start of its first pipeline. Completions must be the same.
+The server is a process of its own and answers every request after 20 ms, as many at once as there are: what differs is
+the clients. distilabel is measured from its process's start, and one pipeline alone. Completions must be the same.
 """
 
 from __future__ import annotations
