@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 from omegaconf import DictConfig
+
+from r1lab.runs.manifest import versions
 
 HOW = {
     "sft": "supervised fine-tuning",
@@ -78,7 +79,8 @@ def _training(cfg: DictConfig, metrics: Mapping[str, Any]) -> list[tuple[str, An
         told.append(("adapter", f"{cfg.adapter.name}, rank {cfg.adapter.get('r')}" + ", merged" * cfg.adapter.merge))
     left_out = {"num_train_epochs"} if cfg.trainer.get("max_steps", -1) > 0 else {"max_steps"}
     told += [(name, cfg.trainer[name]) for name in TOLD if name not in left_out and cfg.trainer.get(name) is not None]
-    return [*told, ("made with", ", ".join(f"{name} {version(name)}" for name in LIBRARIES))]
+    installed = versions()
+    return [*told, ("made with", ", ".join(f"{name} {installed[name]}" for name in LIBRARIES))]
 
 
 def _measured(metrics: Mapping[str, Any]) -> list[str]:

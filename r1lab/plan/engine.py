@@ -13,10 +13,10 @@ from r1lab.config.serving import executable
 from r1lab.errors import Finding
 from r1lab.plan.accelerators import severity_here
 from r1lab.plan.fields import Where
+from r1lab.plan.vllm_fields import MODES
 from r1lab.wording import nearest, plural, some
 
 NAMES = ("transformers", "vllm", "server")
-MODES = ("colocate", "server")
 SAMPLES = ("generate", "filter", "eval", "grpo", "doctor")  # tasks that an engine other than transformers can serve
 OF_VLLM = (
     "tensor_parallel",
@@ -128,8 +128,7 @@ def _check_urls(cfg: DictConfig, where: Where) -> list[Finding]:
         parts = urlsplit(str(url))
         if parts.username or parts.password or parts.query:
             what = f"the address of {parts.hostname} holds a secret, which would be written into run.yaml"
-            place = where(key).replace(str(url), "…")
-            findings.append(Finding(what, place, fix=f"a key belongs into {ENGINE_KEY}, in the environment or .env"))
+            findings.append(Finding(what, key, fix=f"a key belongs into {ENGINE_KEY}, in the environment or .env"))
             continue
         try:
             fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

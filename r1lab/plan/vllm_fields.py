@@ -17,6 +17,7 @@ FIELDS = {  # fields of trl.GRPOConfig that r1lab writes from an engine's words,
     "vllm_server_base_url": "engine.urls",
     "vllm_server_timeout": "engine.start_timeout",
 }
+MODES = ("colocate", "server")
 BESIDE = 0.3  # of a GPU, for vLLM beside a model that is trained
 
 
@@ -28,7 +29,7 @@ def key_of(cfg: DictConfig, field: str) -> str:
 def write_fields(cfg: DictConfig) -> None:
     """Write TRL's fields from the engine of a GRPO run; without engine=vllm they are as the config has them."""
     engine, trainer = cfg.engine, cfg.get("trainer")
-    if not trainer or cfg.task.name != "grpo" or engine.name != "vllm":
+    if not trainer or cfg.task.name != "grpo" or engine.name != "vllm" or engine.mode not in MODES:
         return
     fields = {"use_vllm": True, "vllm_mode": engine.mode, "vllm_max_model_length": engine.max_model_len}
     if engine.mode == "server":
