@@ -68,6 +68,8 @@ bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.sandbox_server
 	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.decontamination
+	$(BIN)/python -m benchmarks.distilabel
 
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m slow
