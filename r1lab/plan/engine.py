@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from urllib.parse import urlsplit
 
 from omegaconf import DictConfig
@@ -9,7 +10,7 @@ from omegaconf import DictConfig
 from r1lab.config.environment import ENGINE_KEY
 from r1lab.config.packages import installed
 from r1lab.config.schema import Engine
-from r1lab.config.serving import executable
+from r1lab.config.serving import Nodes, executable, serve_command
 from r1lab.errors import Finding
 from r1lab.plan.accelerators import severity_here
 from r1lab.plan.fields import Where
@@ -17,7 +18,7 @@ from r1lab.plan.vllm_fields import MODES
 from r1lab.wording import nearest, plural, some
 
 NAMES = ("transformers", "vllm", "server")
-SAMPLES = ("generate", "filter", "eval", "grpo", "doctor")  # tasks that an engine other than transformers can serve
+SAMPLES = ("generate", "filter", "eval")  # tasks that ask an engine and train nothing
 OF_VLLM = (
     "tensor_parallel",
     "data_parallel",
@@ -46,7 +47,8 @@ def check_engine(cfg: DictConfig, where: Where) -> list[Finding]:
     findings = _check_task(cfg, where) + _check_numbers(cfg, where) + _check_urls(cfg, where)
     findings += _check_meaning(cfg, where)
     if engine.name != "transformers" and not findings:
-        findings += _check_model(cfg, where) + _check_parallel(cfg, where) + _check_package(cfg, where)
+        findings += _check_model(cfg, where) + _check_parallel(cfg, where)
+        findings += _check_nodes(cfg, where) or _check_package(cfg, where)
     return findings
 
 
@@ -236,6 +238,31 @@ def _check_parallel(cfg: DictConfig, where: Where) -> list[Finding]:
             Finding(what, where("engine.tensor_parallel"), fix="accelerator.gpus=NUMBER", severity=severity)
         )
     return findings
+
+
+def _check_nodes(cfg: DictConfig, where: Where) -> list[Finding]:
+    """A server over several nodes, which one process on one node cannot start."""
+    if cfg.task.name == "grpo" or not starts_server(cfg) or int(cfg.engine.nodes or 0) < 2:
+        return []
+    what = f"engine.nodes={cfg.engine.nodes}: this run is one process on one node, and starts no server over several"
+    fix = "start it with the commands that dry_run=true shows, then engine.urls=[http://HEAD:8000/v1]"
+    return [Finding(what, where("engine.nodes"), fix=fix, severity=severity_here(cfg))]
+
+
+def engine_facts(cfg: DictConfig) -> dict[str, str]:
+    """What makes the completions of a run that trains nothing: the addresses, or the command of each node's server."""
+    engine = cfg.engine
+    facts = {"engine": str(engine.name)}
+    if engine.urls:
+        return facts | {"asked at": ", ".join(map(str, engine.urls))}
+    if starts_server(cfg):
+        count, where = max(1, int(engine.nodes or 1)), str(cfg.model.path or cfg.model.repo or "MODEL")
+        for rank in range(count):
+            nodes = Nodes(count, rank, "HEAD" if count > 1 else "127.0.0.1")
+            host = "0.0.0.0" if count > 1 else "127.0.0.1"
+            command = serve_command(engine, cfg.model, where, host=host, nodes=nodes, device=cfg.accelerator.device)
+            facts[f"server, node {rank}" if count > 1 else "server"] = shlex.join(["vllm", *command[1:]])
+    return facts
 
 
 def _check_package(cfg: DictConfig, where: Where) -> list[Finding]:

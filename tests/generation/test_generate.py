@@ -13,7 +13,7 @@ from r1lab.engines.base import seed_of
 from r1lab.errors import ConfigError, DataError, EngineError, StorageError
 from r1lab.notebook import compose, run
 from tests.engines.chat_server import completion
-from tests.generation.conftest import ROWS, Generate
+from tests.generation.conftest import ROWS, Generate, right_when_even
 
 
 def rows_of(folder: Path, part: str = "all") -> list[dict[str, Any]]:
@@ -251,3 +251,21 @@ def test_a_full_disk_is_said_and_what_was_made_stays(
     generate(server)
     assert len(rows_of(tmp_path / "run")) == 36
     assert len(server.requests) == 36 - 9
+
+
+def test_an_evaluation_asks_a_server_and_measures_no_failure(serve: Any, problems: Path, tmp_path: Path) -> None:
+    def evaluate(answer: Any, folder: str) -> dict[str, Any]:
+        cfg = compose(
+            "task=eval", "accelerator=cpu", "debug=true", "engine=server", "dataset=local", "reward=[accuracy]"
+        )
+        cfg.engine.urls, cfg.dataset.path, cfg.dataset.test = [serve(answer).url], str(problems), 5
+        cfg.task.n, cfg.task.k, cfg.engine.tries = 4, [1, 4], 2
+        return run(cfg, tmp_path / folder)
+
+    metrics = evaluate(right_when_even, "run")
+    kept = [json.loads(line) for line in (tmp_path / "run/completions/eval.jsonl").read_text().splitlines()]
+    assert len(kept) == 20
+    right = [record["completion"] == f"<answer>{record['solution']}</answer>" for record in kept]
+    assert metrics["eval/accuracy"] == pytest.approx(sum(right) / 20)
+    with pytest.raises(EngineError, match=r"4 of 20 completions could not be made: HTTP 500"):
+        evaluate(lambda body, place: (500, {}) if "2 + 2" in str(body) else right_when_even(body, place), "failed")
