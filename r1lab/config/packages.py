@@ -10,6 +10,7 @@ EXTRAS = {  # package: what to type
     "liger-kernel": "pip install 'liger-kernel>=0.8'",
     "kernels": "pip install 'kernels>=0.16,<0.17'",
     "deepspeed": "pip install 'deepspeed>=0.19'",
+    "distilabel": "pip install 'distilabel[openai,ray]==1.5.3'",
     "flash-attn": "pip install flash-attn --no-build-isolation",
 }
 HALF = ("bfloat16", "float16")

@@ -152,13 +152,44 @@ class Dataset:
 
 @dataclass
 class Engine:
-    """How completions are made. `transformers` samples in the training process.
+    """How completions are made: `transformers` and `vllm` in this process, `server` by servers of OpenAI's chat API.
 
-    `shortcuts` lets completions share the work they have in common; false runs TRL's own code, step by step.
+    `shortcuts` lets completions share the work they have in common; false runs the library's own code, step by step.
+
+    `urls` are servers that are there already, up to and with /v1; null: r1lab starts `vllm serve` (`command`; null: the
+    one beside this Python, else on PATH). `model` is what the servers call the model; null: the only one they have.
+    Each server has `in_flight` requests at once; a completion is tried `tries` times and may take `timeout` seconds;
+    without any server for `patience` seconds the run ends. A server that r1lab starts has `start_timeout` seconds to be
+    ready.
+
+    For vLLM: `tensor_parallel` × `pipeline_parallel` GPUs hold the model, `data_parallel` times; `max_model_len` is its
+    context in tokens, `gpu_memory_utilization` the share of a GPU that it takes; `arguments` are further ones of
+    `vllm serve` or, in process, of vllm.LLM, by name: engine.arguments.max_num_seqs=64.
+
+    For GRPO, `mode` says whether vLLM runs in the training processes (`colocate`; with `sleep` it gives its memory back
+    while the model trains) or as a `server` on `gpus` GPUs of its own, of `nodes` whole nodes, or at `urls`.
     """
 
     name: str = "transformers"
     shortcuts: bool = True
+    urls: list[str] | None = None
+    model: str | None = None
+    in_flight: int = 64
+    tries: int = 6
+    timeout: float = 900.0
+    patience: float = 120.0
+    command: str | None = None
+    start_timeout: float = 1800.0
+    mode: str = "colocate"
+    gpus: int | None = None
+    nodes: int = 0
+    tensor_parallel: int = 1
+    data_parallel: int = 1
+    pipeline_parallel: int = 1
+    gpu_memory_utilization: float | None = None
+    max_model_len: int | None = None
+    sleep: bool = False
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -286,6 +317,7 @@ class Run:
     hub: Hub = field(default_factory=Hub)
     tracker: dict[str, Any] = field(default_factory=dict)
     engine: Engine = field(default_factory=Engine)
+    generator: dict[str, Any] = field(default_factory=dict)
     accelerator: Accelerator = field(default_factory=Accelerator)
     cluster: Cluster = field(default_factory=Cluster)
     eval: Eval = field(default_factory=Eval)

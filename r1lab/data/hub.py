@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import datasets
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
@@ -17,6 +20,7 @@ def load(
     repo: str | None = None,
     revision: str | None = None,
     config: str | None = None,
+    files: list[str] | None = None,
     split: str | None = "train",
     test_split: str | None = None,
     test: float = 400,
@@ -31,6 +35,8 @@ def load(
         repo: ORG/NAME, or a local folder laid out like a repository.
         revision: a commit, tag or branch.
         config: one of the repository's configurations.
+        files: these files of the repository (json, jsonl, csv or parquet) instead of what `datasets` makes of it: for
+            one that needs a script. Their rows are the split "train".
         split: the rows to train on; null for a dataset that is only evaluated on.
         test_split: the held-out rows; without it, `test` rows are split off `split`, the same ones for every run.
         test: rows to hold out, or their share below 1, at most half; of a `test_split` all.
@@ -41,23 +47,35 @@ def load(
         DataError: the Hub does not give it.
     """
     columns = (prompt, messages, text)
-    held_out = read(repo or "", config, test_split, revision) if test_split else None
+    held_out = read(repo or "", config, test_split, revision, files=files) if test_split else None
     if not split:
         if held_out is None:
             raise DataError(f"dataset.repo={repo}: both dataset.split and dataset.test_split are null")
         return Splits(held_out.select([]), held_out)
-    rows = read(repo or "", config, split, revision)
+    rows = read(repo or "", config, split, revision, files=files)
     return split_off(rows, test, seed, columns) if held_out is None else keep_apart(rows, held_out, columns)
 
 
-def read(repo: str, config: str | None, split: str, revision: str | None = None, key: str = "dataset.repo") -> Dataset:
+def read(
+    repo: str,
+    config: str | None,
+    split: str,
+    revision: str | None = None,
+    key: str = "dataset.repo",
+    files: Sequence[str] | None = None,
+) -> Dataset:
     """One split of a Hub dataset; `key` is what the config calls the repository.
 
     Raises:
         DataError: saying whether it is gated, absent, out of reach, or has no such config or split.
     """
     try:
-        rows = load_dataset(repo, config, revision=revision, split=split)
+        if files:
+            base = repo if Path(repo).is_dir() else f"hf://datasets/{repo}@{revision or 'main'}"
+            form = {".jsonl": "json"}.get(suffix := Path(files[0]).suffix, suffix.removeprefix("."))
+            rows = load_dataset(form, data_files=[f"{base}/{file}" for file in files], split=split)
+        else:
+            rows = load_dataset(repo, config, revision=revision, split=split)
     except (OSError, ValueError, TypeError, DatasetsError) as error:
         raise DataError(_explained(repo, config, split, key, error).text()) from error
     assert isinstance(rows, Dataset)

@@ -28,14 +28,16 @@ TAKEN = {  # what rewards get beside the dataset's columns
     "environments",
 }
 
+WHOLE = {"test": 0, "test_path": None, "test_split": None}  # what a loader's words must be for it to hold nothing out
+
 
 def load(cfg: DictConfig, task: str = "") -> Splits:
     """Call the dataset's loader with its own parameters and name its columns as rewards and trainers know them.
 
     Args:
         cfg: the `dataset` node of a run.
-        task: "sft" holds the rows to what is trained on (`Roles`), "eval" needs no rows to train on; for every other
-            one the rows need a prompt.
+        task: "sft" holds the rows to what is trained on (`Roles`), "eval" needs no rows to train on, "generate" takes
+            every row and holds none out; for every other one the rows need a prompt.
 
     Returns:
         Splits whose rows have `prompt` (a conversation) where there is one, `solution` (text) where the config names
@@ -50,6 +52,8 @@ def load(cfg: DictConfig, task: str = "") -> Splits:
     values = {key: value for key, value in container.items() if key in known}
     if "use" in known:
         values["use"] = roles.use
+    if task == "generate":
+        values |= {name: nothing for name, nothing in WHOLE.items() if name in known}
     module, _, name = target.rpartition(".")
     splits: Splits = getattr(import_module(module), name)(**values)
     for rows in (splits.train, splits.test):
@@ -60,7 +64,7 @@ def load(cfg: DictConfig, task: str = "") -> Splits:
         raise DataError(f"dataset {cfg.name} has a column {taken.pop()!r}, a name that rewards are given: rename it")
     if roles.use == PROMPTS:
         _some_answer(splits.train, roles, cfg.name)
-    tell([*splits.said, *_about_turns(splits.train, roles, cfg)])
+    tell([*(splits.said if task != "generate" else []), *_about_turns(splits.train, roles, cfg)])
     train, test = canonical(splits.train, roles, cfg), canonical(splits.test, roles, cfg)
     if len(test) and "prompt" not in test.column_names:
         tell(["the rows have no prompt: nothing is evaluated on the way"])
@@ -97,7 +101,12 @@ def require(splits: Splits, rewards: Sequence[Reader], name: str) -> None:
     Raises:
         DataError: naming the reward and the columns that there are.
     """
-    columns = splits.train.column_names or splits.test.column_names
+    require_columns(splits.train if splits.train.column_names else splits.test, rewards, name)
+
+
+def require_columns(rows: Dataset, rewards: Sequence[Reader], name: str) -> None:
+    """`require`, of rows."""
+    columns = rows.column_names
     for reward in rewards:
         missing = [column for column in reward.needs if column not in {*columns, *TAKEN}]
         if missing:

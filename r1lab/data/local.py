@@ -18,7 +18,7 @@ from r1lab.rows.look import look
 from r1lab.rows.roles import Roles
 from r1lab.rows.text import read_rows, typed
 
-READER = 1  # what `_rows` makes of a file; another number reads it again instead of taking it from the cache
+READER = 1  # what `rows_of` makes of a file; another number reads it again instead of taking it from the cache
 
 
 def load(
@@ -75,7 +75,7 @@ def read(path: str, roles: Roles | None = None, split: str = "train", key: str =
         else:
             schema = pa.schema([(name, arrow_type(found.kinds[name])) for name in found.columns])
             rows = Dataset.from_generator(
-                _rows,
+                rows_of,
                 features=Features.from_arrow_schema(schema),
                 gen_kwargs={"files": files, "kinds": found.kinds, "stamps": _stamps(files), "reader": READER},
             )
@@ -91,9 +91,10 @@ def _stamps(files: list[str]) -> list[tuple[int, int]]:
     return [(stat.st_mtime_ns, stat.st_size) for stat in (Path(file).stat() for file in files)]
 
 
-def _rows(
-    files: list[str], kinds: dict[str, Kind], stamps: list[tuple[int, int]], reader: int
+def rows_of(
+    files: list[str], kinds: dict[str, Kind], stamps: list[tuple[int, int]] | None = None, reader: int = READER
 ) -> Iterator[dict[str, Any]]:
+    """The rows of text files that `look` found nothing wrong with, as their columns hold them."""
     for file in files:
         for _, row in read_rows(Path(file)):
             assert isinstance(row, dict)

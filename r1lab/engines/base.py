@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,7 +39,8 @@ class Completion:
     Attributes:
         text: without special tokens, and without what the engine keeps apart as reasoning.
         tokens: with the end, and with the reasoning's.
-        finish: "stop", "length", "refusal" (the server would not), "overflow" (the prompt leaves no room) or "error".
+        finish: "stop", "length", "refusal" (the server would not), "overflow" (the prompt leaves no room for
+            `max_tokens`) or "error".
         ids: its tokens, where the engine knows them.
         reasoning: what the engine keeps apart.
         prompt_tokens: of the prompt, where the engine counts them.
@@ -51,6 +54,20 @@ class Completion:
     reasoning: str = ""
     prompt_tokens: int | None = None
     error: str = ""
+
+
+def seed_of(seed: int, prompt: Conversation, index: int) -> int:
+    """A seed from 0 to 2³¹ − 1 for one completion, whatever else is asked for with it."""
+    text = json.dumps([seed, list(prompt), index], sort_keys=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def overflow(prompt: int, longest: int, context: int | None) -> Completion | None:
+    """The completion of a prompt of so many tokens that leaves no room for the longest one; None where it does."""
+    if context is None or prompt + longest <= context:
+        return None
+    what = f"the prompt has {prompt} tokens; with {longest} new ones that is more than the context of {context}"
+    return Completion("", 0, "overflow", prompt_tokens=prompt, error=what)
 
 
 class Engine(Protocol):

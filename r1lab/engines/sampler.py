@@ -57,12 +57,49 @@ def filter_scores(scores: Tensor, top_k: int = 0, top_p: float = 1.0, min_p: flo
     return scores
 
 
-def draw(scores: Tensor, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Draw for each entry of `rows` (n,) an index with probability softmax(scores[row]); scores: (any, vocabulary)."""
+class RowDice:
+    """Dice of its own for every row: what a row draws depends on its seed and the step, not on the rows beside it.
+
+    splitmix64 (Steele et al. 2014) of the seed and the step, which passes for random and needs no state.
+
+    Args:
+        seeds: (rows,), 64-bit integers.
+    """
+
+    def __init__(self, seeds: Tensor):
+        self.seeds = seeds
+
+    def uniform(self, rows: Tensor, step: int) -> Tensor:
+        """Numbers in [0, 1), float64, (n, 1), for some rows (n,) at a step."""
+        x = _mixed(self.seeds[rows]) + (step + 1) * GOLDEN
+        return ((_mixed(x) >> 11) & (2**53 - 1)).double()[:, None] / 2**53
+
+
+GOLDEN = -7046029254386353131  # 2⁶⁴ / φ as a signed integer
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """splitmix64's finalizer; int64 wraps around."""
+    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
+        x = (x ^ ((x >> shift) & (2 ** (64 - shift) - 1))) * factor
+    return x ^ ((x >> 31) & (2**33 - 1))
+
+
+Dice = torch.Generator | RowDice | None  # None: torch's global ones
+
+
+def draw(
+    scores: Tensor, rows: Tensor, generator: torch.Generator | None = None, uniform: Tensor | None = None
+) -> Tensor:
+    """Draw for each entry of `rows` (n,) an index with probability softmax(scores[row]); scores: (any, vocabulary).
+
+    `uniform` (n, 1), float64 in [0, 1), are numbers that are drawn already.
+    """
     cdf = scores.softmax(-1).cumsum(-1, dtype=torch.float64)[rows]
+    if uniform is None:
+        uniform = torch.rand(len(rows), 1, dtype=torch.float64, device=cdf.device, generator=generator)
     # `1 - u` lies in (0, 1], so the first index whose CDF reaches it has a probability above zero.
-    uniform = 1 - torch.rand(len(rows), 1, dtype=torch.float64, device=cdf.device, generator=generator)
-    return torch.searchsorted(cdf, uniform * cdf[:, -1:]).squeeze(1)
+    return torch.searchsorted(cdf, (1 - uniform) * cdf[:, -1:]).squeeze(1)
 
 
 def unique_rows(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +119,7 @@ def sample(
     *,
     eos_token_ids: Sequence[int],
     pad_token_id: int,
-    generator: torch.Generator | None = None,
+    generator: Dice = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sample `sampling.n` completions of each left-padded prompt.
 
@@ -90,7 +127,7 @@ def sample(
         model: causal LM for which `can_sample` holds, in evaluation mode unless dropout is off.
         input_ids, attention_mask: (prompts, P), padded on the left.
         sampling: how to sample; its seed is not used, `generator` is.
-        generator: the dice; torch's global ones if not given.
+        generator: the dice; torch's global ones if not given. `RowDice` has a seed for each of the prompts · n rows.
 
     Returns:
         completion_ids: (prompts · n, T), including the end token, padded on the right; T is the longest completion.
@@ -152,7 +189,7 @@ class _Decoder:
 
 
 def _sample(
-    decoder: _Decoder, slot: Tensor, sampling: Sampling, ends: Tensor, pad: int, generator: torch.Generator | None
+    decoder: _Decoder, slot: Tensor, sampling: Sampling, ends: Tensor, pad: int, generator: Dice
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`sample` from a decoder that has read the prompts; `slot` (rows,) says whose prompt each row continues.
 
@@ -168,7 +205,11 @@ def _sample(
         if sampling.temperature == 0:
             token = scores.argmax(-1)[slot]
         else:
-            token = draw(filter_scores(scores, sampling.top_k, sampling.top_p, sampling.min_p), slot, generator)
+            kept = filter_scores(scores, sampling.top_k, sampling.top_p, sampling.min_p)
+            if isinstance(generator, RowDice):
+                token = draw(kept, slot, uniform=generator.uniform(live, step))
+            else:
+                token = draw(kept, slot, generator)
         ids[live, step] = token
         logprobs[live, step] = scores.log_softmax(-1)[slot, token]
         ended = torch.isin(token, ends)

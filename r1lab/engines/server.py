@@ -10,24 +10,27 @@ Source: https://platform.openai.com/docs/api-reference/chat, https://docs.vllm.a
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import aiohttp
 
-from r1lab.engines.base import Completion, Conversation, OnCompletion, OnProgress, Sampling
+from r1lab.engines.base import Completion, Conversation, OnCompletion, OnProgress, Sampling, seed_of
 from r1lab.errors import EngineError
 from r1lab.remote.background import Background
 from r1lab.remote.pool import Endpoint, Pool
 from r1lab.remote.retrying import Unavailable, delay, seconds_of
-from r1lab.wording import some
+from r1lab.wording import nearest, some
 
 Work = tuple[int, int]  # the prompt's place, the completion's index
 TOO_LONG = ("maximum context length", "context length", "max_model_len", "longer than the maximum model length")
 PASSING = (408, 409, 425, 429)  # and all from 500 on: another try may go better
 SHOWN = 300  # characters of a server's words
+KEY_FIX = "a server that asks for a key reads it from R1LAB_ENGINE_KEY, in the environment or .env"
+GO_ON = "what was made is kept, and the same command with resume=FOLDER goes on"
+Result = TypeVar("Result")
 
 
 class ServerEngine:
@@ -41,6 +44,8 @@ class ServerEngine:
         tries: of a completion before its failure is recorded.
         timeout: seconds for one completion.
         patience: seconds without any server before the run ends.
+        extra: what every request says besides, such as the tokens that end a completion.
+        gone: tells why there is no server any more, "" while there is one; for one that this process started.
     """
 
     def __init__(
@@ -53,8 +58,11 @@ class ServerEngine:
         tries: int = 6,
         timeout: float = 900.0,
         patience: float = 120.0,
+        extra: Mapping[str, Any] | None = None,
+        gone: Callable[[], str] | None = None,
     ):
         self.urls = [url.rstrip("/") for url in urls]
+        self.extra, self.gone = dict(extra or {}), gone
         self.model = model
         self.in_flight, self.tries, self.timeout, self.patience = in_flight, tries, timeout, patience
         self.headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -94,16 +102,29 @@ class ServerEngine:
         """End what is running."""
         self.background.close()
 
+    def served(self) -> dict[str, Any]:
+        """What the servers say of the model: `id`, and where they tell, `root` and `max_model_len`.
+
+        Raises:
+            EngineError: one does not answer within `patience`, serves several where none is chosen, or another one.
+        """
+        return self.background.call(self._with_session(self._served))
+
+    async def _with_session(self, work: Callable[[aiohttp.ClientSession], Awaitable[Result]]) -> Result:
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=self.timeout, sock_connect=10)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self.headers) as session:
+            return await work(session)
+
     async def _generate(
         self, prompts: Sequence[Conversation], sampling: Sampling, work: Iterator[Work], keep: OnCompletion
     ) -> None:
         """As many workers as requests may be in flight take the work one by one; the first failure ends them all."""
-        connector = aiohttp.TCPConnector(limit=0)
-        timeout = aiohttp.ClientTimeout(total=self.timeout, sock_connect=10)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self.headers) as session:
-            model = self.model or await self._served(session)
+
+        async def everybody(session: aiohttp.ClientSession) -> None:
+            model = self.model or str((await self._served(session))["id"])
             pool = Pool(self.urls, self.in_flight, patience=self.patience)
-            client = _Client(session, pool, model, self.tries)
+            client = _Client(session, pool, model, self)
 
             async def worker() -> None:
                 for place, index in work:
@@ -116,17 +137,37 @@ class ServerEngine:
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
 
-    async def _served(self, session: aiohttp.ClientSession) -> str:
-        """The name of the only model that the first server has."""
-        url = f"{self.urls[0]}/models"
-        try:
-            async with session.get(url) as reply:
-                names = [str(item["id"]) for item in json.loads(await reply.read())["data"]]
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            raise EngineError(f"{url} does not say what it serves: {type(error).__name__} {error}") from None
-        if len(names) != 1:
-            raise EngineError(f"{url} serves {len(names)} models: {some(names)}\n    fix      engine.model=NAME")
-        return names[0]
+        await self._with_session(everybody)
+
+    async def _served(self, session: aiohttp.ClientSession) -> dict[str, Any]:
+        """What the first server says of the model."""
+        url, began, attempt = f"{self.urls[0]}/models", time.monotonic(), 0
+        while True:
+            try:
+                async with session.get(url) as reply:
+                    status, raw = reply.status, await reply.read()
+                if status in (401, 403):
+                    raise EngineError(f"{url} refuses (HTTP {status})\n    fix      {KEY_FIX}")
+                found = {str(item["id"]): item for item in json.loads(raw)["data"]}
+                break
+            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+                cause = f"{type(error).__name__} {error}".strip()
+            if cause_of_end := self.gone and self.gone():
+                raise EngineError(cause_of_end)
+            if time.monotonic() - began >= self.patience:
+                raise EngineError(f"{url} does not say what it serves: {cause}")
+            await asyncio.sleep(min(delay(attempt), self.patience))
+            attempt += 1
+        name = self.model or (next(iter(found)) if len(found) == 1 else "")
+        if not name:
+            raise EngineError(f"{url} serves {len(found)} models: {some(found)}\n    fix      engine.model=NAME")
+        if name not in found:
+            close = nearest(name, found)
+            raise EngineError(
+                f"{url} does not serve {name!r} but {some(found)}"
+                + (f"\n    nearest  engine.model={close}" if close else "")
+            )
+        return dict(found[name])
 
 
 class Down(Unavailable):
@@ -136,8 +177,9 @@ class Down(Unavailable):
 class _Client:
     """One model on a pool of servers, for one event loop."""
 
-    def __init__(self, session: aiohttp.ClientSession, pool: Pool, model: str, tries: int):
-        self.session, self.pool, self.model, self.tries = session, pool, model, tries
+    def __init__(self, session: aiohttp.ClientSession, pool: Pool, model: str, engine: ServerEngine):
+        self.session, self.pool, self.model = session, pool, model
+        self.tries, self.extra, self.gone = engine.tries, engine.extra, engine.gone
 
     async def complete(self, prompt: Conversation, sampling: Sampling, index: int) -> Completion:
         """One completion; after the last try a record of what went wrong.
@@ -145,17 +187,19 @@ class _Client:
         Raises:
             EngineError: no server answers any more, or the model is not there.
         """
-        body = body_of(self.model, prompt, sampling, index)
+        body = body_of(self.model, prompt, sampling, index) | self.extra
         failure = Unavailable("not tried")
         for attempt in range(self.tries):
             try:
                 endpoint = await self.pool.acquire()
             except Unavailable as error:
-                raise EngineError(f"{error.cause}\n    fix      start it again; what was made is kept") from None
+                raise EngineError(f"{error.cause}\n    fix      start it again; {GO_ON}") from None
             try:
                 completion = await self._ask(endpoint, body)
             except Unavailable as error:
                 failure = error
+                if isinstance(error, Down) and self.gone and (cause := self.gone()):
+                    raise EngineError(f"{cause}\n    fix      {GO_ON}") from None
                 await self.pool.release(endpoint, failed=isinstance(error, Down), rest=error.after)
                 if not error.again:
                     break
@@ -188,7 +232,7 @@ class _Client:
         words = raw[: 4 * SHOWN].decode(errors="replace")[:SHOWN]
         if status in (401, 403, 404):
             raise EngineError(
-                f"{endpoint.url} refuses (HTTP {status}): {words}\n    fix      engine.model, engine.api_key"
+                f"{endpoint.url} refuses (HTTP {status}): {words}\n    fix      engine.model=NAME; {KEY_FIX}"
             )
         if status != 200:
             again = status in PASSING or status >= 500
@@ -214,12 +258,6 @@ def body_of(model: str, prompt: Conversation, sampling: Sampling, index: int) ->
     if sampling.min_p:
         body["min_p"] = sampling.min_p
     return body
-
-
-def seed_of(seed: int, prompt: Conversation, index: int) -> int:
-    """A seed from 0 to 2³¹ − 1 for one completion, whatever else is asked for with it."""
-    text = json.dumps([seed, list(prompt), index], sort_keys=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
 def completion_of(reply: dict[str, Any]) -> Completion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -54,8 +54,12 @@ def fill(
     sampling: Sampling,
     identity: Mapping[str, Any],
     on_progress: OnProgress | None = None,
+    on_made: Callable[[Completion], None] | None = None,
 ) -> Failures:
     """Make what is missing for `complete`; completions go to the store alone, so that memory does not grow.
+
+    Args:
+        on_made: given each completion that is made now, or its failure, once it is kept.
 
     Returns:
         What could not be made.
@@ -78,6 +82,8 @@ def fill(
             else:
                 store.add(key, index, record_of(completion))
             done += times[key]
+            if on_made:
+                on_made(completion)
             if on_progress:
                 on_progress(done, total)
 

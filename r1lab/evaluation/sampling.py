@@ -99,10 +99,21 @@ def sample_and_score(
     Raises:
         RewardError: a reward broke its contract, or too much of its machinery failed.
     """
-    completions = engine.generate(rows["prompt"], sampling, on_progress)
+    return score(rows, engine.generate(rows["prompt"], sampling, on_progress), rewards)
+
+
+def score(rows: Dataset, completions: list[list[Completion]], rewards: Sequence[Reward]) -> Sampled:
+    """Let every reward score completions that are there already, of each row as many as there are.
+
+    Raises:
+        RewardError: a reward broke its contract, or too much of its machinery failed.
+    """
     sampled = Sampled(rows, completions)
-    n = sampling.n
-    columns = {name: [value for value in rows[name] for _ in range(n)] for name in rows.column_names}
+    counts = [len(row) for row in completions]
+    columns = {
+        name: [value for value, n in zip(rows[name], counts, strict=True) for _ in range(n)]
+        for name in rows.column_names
+    }
     every = [completion for row in completions for completion in row]
     texts = [completion.text for completion in every]
     columns["prompts"] = columns.pop("prompt")
@@ -111,8 +122,8 @@ def sample_and_score(
     for reward in rewards:
         marks = reward.judge(texts, **columns)
         reward.refuse_failures(marks)
-        flat = scores_of(marks)
-        sampled.scores[reward.__name__] = [flat[i * n : (i + 1) * n] for i in range(len(rows))]
+        flat = iter(scores_of(marks))
+        sampled.scores[reward.__name__] = [[next(flat) for _ in range(n)] for n in counts]
         sampled.failures[reward.__name__] = sum(isinstance(mark, Failure) for mark in marks)
     return sampled
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from r1lab.errors import ConfigError, Finding, HubError
 from r1lab.hub.client import again, connect, status_of
-from r1lab.hub.pending import ledger, repo_of
+from r1lab.hub.pending import kind_of, ledger, repo_of
 from r1lab.hub.push import branches, check_free, full_name, names_in, prepare
 from r1lab.runs.folder import RunFolder
 
@@ -27,7 +27,7 @@ def check_hub(cfg: DictConfig, folder: RunFolder) -> None:
     Raises:
         ConfigError: the token is not valid or may not write, the repository is public, or a revision is not free.
     """
-    settings = cfg.hub
+    settings, kind = cfg.hub, kind_of(cfg)
     try:
         api = connect(answer=ANSWER)
         user = again(partial(api.whoami, cache=True), 1, "asking the Hub who the token belongs to")
@@ -40,14 +40,15 @@ def check_hub(cfg: DictConfig, folder: RunFolder) -> None:
         content = ledger(folder).read()
 
         def work() -> None:
-            prepare(api, repo, "model", settings.private)
-            there = names_in(api, repo, "model", settings.revision)
-            tip = api.list_repo_commits(repo, revision=settings.revision)[0].message if there else ""
+            prepare(api, repo, kind, settings.private)
+            there = names_in(api, repo, kind, settings.revision)
+            commits = api.list_repo_commits(repo, repo_type=kind, revision=settings.revision) if there else []
+            tip = commits[0].message if commits else ""
             check_free(repo, settings.revision, there, tip, settings.overwrite, content.get("marks", []))
             if settings.checkpoints and not settings.overwrite:
                 own = content.get("pushes", {})
                 begin = f"{settings.revision}-step-"
-                taken = [name for name in branches(api, repo, "model") if name.startswith(begin) and name not in own]
+                taken = [name for name in branches(api, repo, kind) if name.startswith(begin) and name not in own]
                 if taken:
                     what = f"{repo} has checkpoints of another run: {', '.join(sorted(taken)[:3])}"
                     fix = "hub.overwrite=true replaces them; or hub.revision=NAME, or hub.repo=NAME"

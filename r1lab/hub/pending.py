@@ -45,14 +45,20 @@ def step_revision(revision: str, step: int) -> str:
     return f"{revision}-step-{step:09d}"
 
 
-def expect(folder: RunFolder, revision: str, source: str, step: int | None = None) -> None:
+def kind_of(cfg: DictConfig) -> str:
+    """What a run leaves: a "model" where it trains, else a "dataset"."""
+    return "model" if cfg.get("trainer") else "dataset"
+
+
+def expect(folder: RunFolder, revision: str, source: str, step: int | None = None, kind: str = "model") -> None:
     """Note that a folder is to be pushed to a revision.
 
     Args:
         folder: the run's.
         revision: the branch.
         source: a folder inside the run's.
-        step: of a checkpoint; None for the final model, which is pushed again where it was pushed before.
+        step: of a checkpoint; None for what the run leaves, which is pushed again where it was pushed before.
+        kind: "model" or "dataset".
     """
     with ledger(folder).changing() as content:
         pushes = content.setdefault("pushes", {})
@@ -60,7 +66,8 @@ def expect(folder: RunFolder, revision: str, source: str, step: int | None = Non
             return  # a resumed run writes the same checkpoint again
         mark = f"r1lab push {uuid.uuid4().hex}"
         content.setdefault("marks", []).append(mark)
-        pushes[revision] = {"source": source, "step": step, "mark": mark, "commit": None, "error": None}
+        entry = {"source": source, "kind": kind, "step": step, "mark": mark, "commit": None, "error": None}
+        pushes[revision] = entry
 
 
 def expect_checkpoint(folder: RunFolder, settings: DictConfig, checkpoint: Path, step: int) -> None:
@@ -112,11 +119,12 @@ def push_entry(
         ConfigError: the revision holds something else.
         HubError: the Hub fails or refuses.
     """
-    step = entry["step"]
-    what = "final model" if step is None else f"checkpoint of step {step}"
+    step, kind = entry["step"], entry.get("kind", "model")
+    what = f"checkpoint of step {step}" if step is not None else "final model" if kind == "model" else "dataset"
     return push_folder(
         folder.path / entry["source"],
         repo_of(cfg, settings),
+        kind=kind,
         revision=revision,
         private=settings.private,
         overwrite=settings.overwrite,

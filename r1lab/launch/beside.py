@@ -92,9 +92,9 @@ def beside(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
         leave(status, folder, followers, pusher)
         raise
     if pushes:
-        from r1lab.hub.pending import expect
+        from r1lab.hub.pending import expect, kind_of
 
-        expect(folder, cfg.hub.revision, folder.model.name)
+        expect(folder, cfg.hub.revision, kind_of(cfg), kind=kind_of(cfg))  # each stands in a folder of its name
     leave("finished", folder, followers, pusher)
 
 

@@ -69,7 +69,8 @@ def environment(cfg: DictConfig, processes: int = 1) -> dict[str, str]:
     if cfg.accelerator.device == "cpu":
         env |= {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu"}
     pushes = cfg.get("hub") and cfg.hub.name != "none"
-    if not on_a_hub(cfg.dataset) and (cfg.model.path or cfg.model.build) and not pushes:
+    fetches = on_a_hub(cfg.dataset) or cfg.task.get("against")
+    if not fetches and (cfg.model.path or cfg.model.build) and not pushes:
         env["HF_HUB_OFFLINE"] = "1"  # nothing of this run is on a hub: never wait for one
     paths = [str(Path.cwd()), env.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)

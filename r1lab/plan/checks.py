@@ -18,11 +18,16 @@ from r1lab.plan.accelerators import check_accelerator, settle
 from r1lab.plan.batch import batch_of, check_batch
 from r1lab.plan.cluster import check_cluster
 from r1lab.plan.data import check_data
+from r1lab.plan.decontaminate import check_decontamination, output_of
+from r1lab.plan.distilabel import check_distilabel
+from r1lab.plan.engine import check_engine
 from r1lab.plan.extras import advice, check_extras
 from r1lab.plan.facts import facts_of, steps_of
 from r1lab.plan.fields import Where, check_fields
+from r1lab.plan.filter import check_filter
 from r1lab.plan.fitting import check_memory
 from r1lab.plan.folder import check_folder
+from r1lab.plan.generation import check_generation
 from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hub import check_hub
 from r1lab.plan.model import check_model
@@ -34,6 +39,7 @@ from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
 from r1lab.plan.trl_values import check_trl_values
+from r1lab.plan.vllm_fields import check_fields_written, write_fields
 from r1lab.wording import nearest
 
 __all__ = ["Plan", "plan", "require", "steps_of"]
@@ -107,6 +113,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     if faults := check_fields(cfg, where):
         return Plan(cfg, run_dir, findings + faults)
     resolved = resolve(cfg)
+    findings += check_fields_written(cfg, where)
     findings += _check_run(resolved, where)
     findings += check_cluster(resolved, where)
     if resolved.task.name != "doctor":  # which says what is lacking itself
@@ -115,8 +122,14 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
-    findings += check_data(resolved, where)
+    of_task = bool(resolved.task.get("prompt"))  # which says the prompt's column in the dataset's place
+    findings += check_data(resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key))
+    findings += check_decontamination(resolved, where)
+    findings += check_filter(resolved, where)
+    findings += check_distilabel(resolved, where)
     findings += check_grpo(resolved, where)
+    findings += check_generation(resolved, where)
+    findings += check_engine(resolved, where)
     findings += check_accelerator(resolved, where)
     findings += check_packages(resolved, where)
     findings += check_trl_values(resolved, where)
@@ -166,6 +179,14 @@ def resolve(cfg: DictConfig) -> DictConfig:
     resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
     assert isinstance(resolved, DictConfig)
     settle(resolved)
+    if resolved.task.get("scores") is False:
+        resolved.reward = {}
+    if "output" in resolved.task:
+        resolved.task.output = resolved.hub.repo or resolved.task.output or output_of(resolved)
+        if resolved.hub.name != "none":
+            resolved.hub.repo = resolved.task.output
+    if resolved.task.get("prompt"):
+        resolved.dataset.prompt = resolved.task.prompt
     trainer = resolved.get("trainer")
     if not trainer:
         resolved.trainer = None
@@ -175,6 +196,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     on_cpu = resolved.accelerator.device == "cpu"
     batch = batch_of(resolved)
     trainer.gradient_accumulation_steps = batch.accumulation
+    write_fields(resolved)
     own = {"bfloat16": "bf16", "float16": "fp16"}.get(resolved.model.dtype)
     precision = resolved.accelerator.get("mixed_precision") or own
     trainer.setdefault("bf16", precision == "bf16")

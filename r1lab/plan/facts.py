@@ -12,6 +12,7 @@ from r1lab.plan.batch import batch_of, world_of
 from r1lab.plan.data import described, held_out
 from r1lab.plan.devices import gpu_of
 from r1lab.plan.duration import FILLED, MFU, Duration, gpus_for_generation, step_seconds
+from r1lab.plan.engine import SAMPLES, engine_facts
 from r1lab.plan.extras import attention_facts
 from r1lab.plan.folder import room_needed, size, training_bytes
 from r1lab.plan.hardware import cores, gpus
@@ -52,7 +53,7 @@ def facts_of(cfg: DictConfig, run_dir: Path) -> Facts:
         },
     }
     if not cfg.get("trainer"):
-        return facts
+        return facts | ({"completions": engine_facts(cfg)} if cfg.task.name in SAMPLES else {})
     facts["batch"] = _batch_facts(cfg)
     if count:
         weights, optimizer = training_bytes(count, cfg.model.dtype)

@@ -45,6 +45,7 @@ LISTS = ("reward", "tracker")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
 TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
 LOOKS = "doctor"  # trains nothing either, and looks at what an experiment's training needs
+FREE = ("engine", "arguments")  # takes any key
 BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 Where = Callable[[str], str]
 
@@ -72,6 +73,8 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
         for name in map(str, cfg.task):
             if (fields := declared_by(cfg, f"task.{name}")) is not None:
                 schema[f"task.{name}"] = {**fields, "_target_": Parameter("_target_", "str", True)}
+    if isinstance(cfg.get("generator"), DictConfig):
+        schema["generator"] = {str(key): Parameter(str(key), "", False) for key in cfg.generator}
     rewards = cfg.get("reward")
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
@@ -266,6 +269,8 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
             finding = replace(finding, what=what, fix=fix)
         return [finding]
     deeper = parts[len(container.split(".")) + 1 if container else 1 :]
+    if (container, name) == FREE:
+        return []
     if deeper:
         for depth in range(len(parts) - len(deeper), len(parts)):
             parent = OmegaConf.select(cfg, ".".join(parts[:depth]))

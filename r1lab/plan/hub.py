@@ -16,6 +16,7 @@ from r1lab.wording import nearest
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 REVISION = re.compile(r"[A-Za-z0-9_][\w./-]*", re.ASCII)
 NAMES = ("none", "push")
+DATASETS = ("generate", "filter", "decontaminate")  # tasks that leave a dataset
 LONGEST = 96  # characters of a repository's name, the Hub's limit
 
 
@@ -35,7 +36,7 @@ def check_hub(cfg: DictConfig, where: Where) -> list[Finding]:
             for key in given
         ]
     findings = _names(cfg, where)
-    if not cfg.get("trainer"):
+    if not cfg.get("trainer") and cfg.task.name not in DATASETS:
         what = f"task={cfg.task.name} trains nothing, so hub=push has no model to push"
         findings.append(Finding(what, where("hub"), fix="leave hub=push out"))
     if hub.retries < 0 or hub.wait < 0:
@@ -93,5 +94,7 @@ def told(cfg: DictConfig) -> str:
         return ""
     repo = hub.repo or f"{cfg.model.name}-{cfg.task.name}"
     who = "" if "/" in repo else "(you)/"
+    if not cfg.get("trainer"):
+        return f"dataset {who}{repo}@{hub.revision}, {'private' if hub.private else 'public'}"
     also = f", checkpoints as {hub.revision}-step-…" if hub.checkpoints else ""
     return f"{who}{repo}@{hub.revision}, {'private' if hub.private else 'public'}{also}"

@@ -69,7 +69,7 @@ def needed(cfg: DictConfig) -> dict[str, str]:
     """Modules that a config needs beside the core ones, each with the key that asks for it."""
     found: dict[str, str] = {}
     trainer, accelerator = cfg.get("trainer") or {}, cfg.accelerator
-    if cfg.engine.name == "vllm":
+    if cfg.engine.name == "vllm" and (cfg.task.name != "grpo" or cfg.engine.mode != "server"):
         found["vllm"] = "engine.name"
     if trainer.get("use_vllm"):
         found.setdefault("vllm", "trainer.use_vllm")

@@ -17,10 +17,10 @@ from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.places import where
 from r1lab.plan.words import group_findings, parse, values_of
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.resume import PLACE, check_resume, flatten
+from r1lab.runs.resume import ASKING, LONGER, PLACE, check_resume, flatten
 from r1lab.wording import nearest
 
-ALLOWED = "a resumed run takes trainer.max_steps, trainer.num_train_epochs, and accelerator=…"
+ALLOWED = "a resumed run takes trainer.max_steps, trainer.num_train_epochs, task.n, and accelerator=…"
 LEAVE_OUT = "leave it out to resume, or start a new run without resume="
 
 
@@ -99,6 +99,15 @@ def _chosen(old: DictConfig, group: str, choice: Any) -> tuple[str, bool]:
 
 
 def words_for_hydra(words: Sequence[str]) -> list[str]:
-    """The words of a resumed run that Hydra can compose: the others were found to repeat what the folder holds."""
-    kept = (*PLACE, "trainer", "hydra")
-    return [word for word in words if word.lstrip("+~").partition("=")[0].split(".")[0].split("/")[0] in kept]
+    """The words of a resumed run that Hydra can compose: the others were found to repeat what the folder holds.
+
+    A word of the folder's task is added by force: what Hydra composes here is of another one.
+    """
+    kept: list[str] = []
+    for word in words:
+        key = word.lstrip("+~").partition("=")[0]
+        if key.split(".")[0].split("/")[0] in (*PLACE, "trainer", "hydra"):
+            kept.append(word)
+        elif key in (*LONGER, *ASKING):
+            kept.append(f"++{word.lstrip('+')}")
+    return kept

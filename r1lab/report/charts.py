@@ -45,6 +45,10 @@ _TRAINING = (
     ("Gradient norm", "", ("grad_norm",)),
     ("Learning rate", "", ("learning_rate",)),
 )  # fmt: skip
+_GENERATION = (
+    ("Speed", "tokens a second, over the completions that are there", ("tokens_per_second",)),
+    ("Failures", "completions that could not be made, over those that are there", ("failures",)),
+)
 _MAY_SPIKE = ("grad_norm", "loss", "kl")
 
 
@@ -58,6 +62,7 @@ def sections(run: Run) -> list[Section]:
     parts = [
         ("Evaluation", _evaluation(series)),
         ("Benchmarks after checkpoints", [(key.removeprefix("benchmark/"), "", [key]) for key in benchmarks]),
+        ("Generation", [(title, hint, [key for key in keys if key in series]) for title, hint, keys in _GENERATION]),
         ("Training", training),
         ("Each reward", [(key.removeprefix("rewards/"), "mean over the batch", [key]) for key in rewards]),
         ("Rewards that could not judge", [(key, "", [key]) for key in trouble]),

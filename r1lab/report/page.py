@@ -10,6 +10,7 @@ from typing import Any
 
 from r1lab.report.charts import sections
 from r1lab.report.diagnosis import findings, plain_words, reward_health
+from r1lab.report.generation import made
 from r1lab.report.records import Run, read_run
 from r1lab.report.rendering import render, write
 from r1lab.report.samples import Pair, pairs
@@ -40,11 +41,11 @@ def write_page(run_dir: Path) -> Path:
     result = score(run)
     notes = run.summary.get("notes")
     own_notes = [str(note) for note in notes[:_NOTES]] if isinstance(notes, list) else []
-    parts = sections(run)
+    parts, generated = sections(run), made(run)
     page = render(
         "page.html.j2",
         run=run,
-        facts=_facts(run),
+        facts=[fact for fact in _facts(run) if not (fact[0] == "steps" and generated)],
         score=result,
         before=_side(result, result.before) if result else None,
         after=_side(result, result.after) if result else None,
@@ -52,6 +53,7 @@ def write_page(run_dir: Path) -> Path:
         notes=[cut(note, 1000) for note in own_notes] or plain_words(run, result),
         own_notes=bool(own_notes),
         findings=findings(run),
+        made=generated,
         sections=[part for part in parts if part.title != "Other"],
         other=next((part for part in parts if part.title == "Other"), None),
         samples=[(title, _samples(run, kind)) for kind, title in (("eval", "Evaluation"), ("train", "Training"))],

@@ -133,6 +133,36 @@ def scatter(points: Sequence[Point], x_label: str, label: str) -> Markup:
         return _svg(figure, label)
 
 
+def bars(stacks: Sequence[tuple[int, Sequence[int]]], width: float, x_label: str, label: str) -> Markup:
+    """A histogram of bins that are `width` wide from 0 on: (colour, counts) of each part, stacked."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _canvas()
+        edges = np.arange(len(stacks[0][1])) * width
+        below = np.zeros(len(edges))
+        for colour, counts in stacks:
+            axes.bar(edges, counts, width * 0.92, below, align="edge", color=f"#0201{colour % COLOURS:02x}")
+            below += np.array(counts, dtype=float)
+        axes.set_xlim(0, len(edges) * width)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.set_xlabel(x_label, loc="right", labelpad=1)
+        return _svg(figure, label)
+
+
+def shares(rows: Sequence[tuple[str, int, float]], label: str) -> Markup:
+    """Shares from 0 to 1 as bars that lie, the first on top: (name, colour, share)."""
+    with matplotlib.rc_context({**_STYLE, "axes.grid.axis": "x"}):
+        figure, axes = _canvas()
+        axes.set_position((0.34, 0.19, 0.62, 0.74))
+        places = list(range(len(rows), 0, -1))
+        axes.barh(places, [share for _, _, share in rows], 0.6, color=[f"#0201{c % COLOURS:02x}" for _, c, _ in rows])
+        axes.set_yticks(places, [_tick(name, 22) for name, _, _ in rows])
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0.3, max(3, len(rows)) + 0.7)
+        axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        return _svg(figure, label)
+
+
 def thinned(series: Series, points: int = POINTS) -> tuple[NDArray[np.float64], ...]:
     """Steps, means, minima and maxima over `points` equal stretches, NaN for a stretch without a value; or the series
     itself three times over, when it is short enough."""

@@ -9,16 +9,16 @@ from typing import Any
 from r1lab.wording import some
 
 ROLES = ("system", "developer", "user", "assistant", "tool")  # of a turn
-PROMPTS, CONVERSATIONS = "prompts", "conversations"
+PROMPTS, CONVERSATIONS, TEXTS = "prompts", "conversations", "texts"
 
 
 @dataclass(frozen=True)
 class Roles:
     """The columns of a dataset by what they are for, and what the rows are used for.
 
-    `use` is `PROMPTS` where a model completes the rows, `CONVERSATIONS` where it is trained on them as they stand, ""
-    where nothing is asked of them. What a row is trained on is, in this order: `messages`, `text`, `prompt` with
-    `completion`, `prompt` with `answer`.
+    `use` is `PROMPTS` where a model completes the rows, `CONVERSATIONS` where it is trained on them as they stand,
+    `TEXTS` where prompts are only read, and may be missing, "" where nothing is asked of them. What a row is trained on
+    is, in this order: `messages`, `text`, `prompt` with `completion`, `prompt` with `answer`.
     """
 
     prompt: str | None = None
@@ -35,7 +35,7 @@ class Roles:
 
     def needed(self, columns: Collection[str]) -> list[str]:
         """The roles without whose columns the rows are of no use; `columns` are those that are there."""
-        if self.use == PROMPTS:
+        if self.use in (PROMPTS, TEXTS):
             return ["messages"] if self.prompt is None and self.messages else ["prompt"]
         if self.use != CONVERSATIONS:
             return []
@@ -46,7 +46,7 @@ class Roles:
 
 def roles_of(dataset: Mapping[str, Any], task: str) -> Roles:
     """The roles that a config's `dataset` names, for a task."""
-    use = CONVERSATIONS if task == "sft" else PROMPTS
+    use = {"sft": CONVERSATIONS, "decontaminate": TEXTS}.get(task, PROMPTS)
     names = {role: dataset.get(role) for role in ("prompt", "answer", "messages", "text", "completion")}
     return Roles(**{role: str(name) for role, name in names.items() if name}, use=use)
 

@@ -21,7 +21,16 @@ PLACE = (  # where and how it runs and who is told of it, not what it computes
     "outputs",
 )
 SPREAD = ("kind", "stage", "processes", "nodes")  # of `accelerator`: a checkpoint holds each process's own part
-LONGER = ("trainer.max_steps", "trainer.num_train_epochs")
+LONGER = ("trainer.max_steps", "trainer.num_train_epochs", "task.n", "task.problems")
+TRAINED = ("rft", "eval")  # tasks that have those words and make something else of more
+ASKING = (
+    "engine.urls",
+    "engine.in_flight",
+    "engine.tries",
+    "engine.timeout",
+    "engine.patience",
+    "engine.start_timeout",
+)
 FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # derived from the device
 MOST_SHOWN = 8
 
@@ -50,7 +59,7 @@ def _of_place(key: str) -> bool:
     if parts[0] == "accelerator" and parts[1] in SPREAD:
         return False
     of_reward = parts[0] == "reward" and parts[2:3] in (["sandbox"], ["max_failures"])
-    return parts[0] in PLACE or key in FOLLOWS_PLACE or of_reward
+    return parts[0] in PLACE or key in (*FOLLOWS_PLACE, *ASKING) or of_reward
 
 
 def check_resume(old: DictConfig, new: DictConfig, folder: str, where: Callable[[str], str] = str) -> list[Finding]:
@@ -68,7 +77,8 @@ def check_resume(old: DictConfig, new: DictConfig, folder: str, where: Callable[
     findings = []
     changed: dict[str, tuple[Any, Any]] = {}
     for key, (was, asked) in differences(old, new).items():
-        if key not in LONGER or not _counts(was) or not _counts(asked):
+        of_task = key.startswith("task.") and new.task.name in TRAINED
+        if key not in LONGER or of_task or not _counts(was) or not _counts(asked):
             changed[key] = (was, asked)
         elif asked < was:
             what = f"{key} was {was} in {folder}; a resumed run can only be longer"

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from datasets import Dataset
 from omegaconf import DictConfig
 
 from r1lab.data import loading as data
-from r1lab.engines.base import Sampling
+from r1lab.engines.base import Completion, Engine, Sampling
 from r1lab.engines.transformers import TransformersEngine
-from r1lab.errors import DataError
+from r1lab.errors import DataError, EngineError
 from r1lab.evaluation.metrics import estimate, majority_at_k, pass_at_k
-from r1lab.evaluation.sampling import Sampled, sample_and_score, summary
+from r1lab.evaluation.sampling import Sampled, score, summary
+from r1lab.generation.engines import ready
 from r1lab.models import loading as models
 from r1lab.rewards.answers import final_answer
 from r1lab.rewards.base import build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
-from r1lab.tasks.training import diagnosis, quiet
+from r1lab.tasks.quiet import quiet
+from r1lab.tasks.training import diagnosis
 from r1lab.trainers.progress import Counter
 
 
@@ -34,24 +39,21 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         DataError: the dataset holds no problem out.
     """
     quiet()
-    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
     splits = data.load(cfg.dataset, "eval")
     rows = splits.test.select(range(min(cfg.eval.problems, len(splits.test))))
     if len(rows) == 0:
         raise DataError(f"dataset {cfg.dataset.name} holds no problem out (eval.problems={cfg.eval.problems})")
-    models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
     rewards = build_all(cfg)
     data.require(splits, rewards, cfg.dataset.name)
-    manifest.add(
-        folder, model=models.facts(model, cfg.model), dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)}
-    )
+    manifest.add(folder, dataset={"rows": len(rows), "fingerprint": data.fingerprint(rows)})
     sampling = Sampling(
         cfg.task.n, cfg.eval.temperature, cfg.eval.top_p, cfg.eval.top_k or 0, cfg.eval.max_tokens, cfg.seed
     )
     began = time.monotonic()
-    with Counter("eval", len(rows) * cfg.task.n) as counter:
-        engine = TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
-        sampled = sample_and_score(engine, rows, rewards, sampling, counter)
+    with engine_of(cfg, folder, rows) as engine, Counter("eval", len(rows) * cfg.task.n) as counter:
+        completions = engine.generate(rows["prompt"], sampling, counter)
+    refuse_failures(completions)
+    sampled = score(rows, completions, rewards)
     write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in sampled.records(0)))
     metrics = {**summary(sampled, diagnosis(cfg)), **at_k(sampled, rewards[0].__name__, list(cfg.task.k))}
     seconds = round(time.monotonic() - began, 2)
@@ -64,6 +66,37 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         "samples": cfg.task.n,
         "eval_seconds": seconds,
     }
+
+
+@contextmanager
+def engine_of(cfg: DictConfig, folder: RunFolder, rows: Dataset) -> Iterator[Engine]:
+    """The engine to measure with, and in the manifest what it measures.
+
+    Raises:
+        DataError: a prompt leaves no room for its completion.
+    """
+    if cfg.engine.name != "transformers":
+        with ready(cfg, folder.path) as made:
+            source = cfg.model.path or cfg.model.repo or "built"
+            manifest.add(folder, model={"name": cfg.model.name, "source": source, **made.identity})
+            yield made.engine
+        return
+    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
+    models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
+    manifest.add(folder, model=models.facts(model, cfg.model))
+    yield TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
+
+
+def refuse_failures(completions: list[list[Completion]]) -> None:
+    """Refuse to measure where a completion could not be made: it is neither right nor wrong.
+
+    Raises:
+        EngineError: with how many there are and the first cause.
+    """
+    failed = [item for row in completions for item in row if item.error]
+    if failed:
+        what = f"{len(failed)} of {sum(map(len, completions))} completions could not be made: {failed[0].error}"
+        raise EngineError(f"{what}\n    fix      mend the cause and evaluate again; nothing was measured")
 
 
 def sentence(name: str, metrics: dict[str, float]) -> str:

@@ -11,7 +11,9 @@ from r1lab.data.curriculum import ordered
 from r1lab.models.adapters import peft_config
 from r1lab.models.reference import as_loaded
 from r1lab.runs.folder import RunFolder
-from r1lab.tasks.training import arguments, parts, quiet, train
+from r1lab.tasks.quiet import quiet
+from r1lab.tasks.training import arguments, parts, train
+from r1lab.trainers import colocated
 from r1lab.trainers.grpo import GRPO
 
 
@@ -28,6 +30,8 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         args.shuffle_dataset = False
     args.reward_weights = [reward.weight for reward in rewards]
     adapter = peft_config(cfg, tokenizer)
+    if args.use_vllm and args.vllm_mode == "colocate":
+        colocated.prepare(cfg)
     if args.beta and adapter is None:
         args.model_init_kwargs = as_loaded(model, cfg.model, args, folder.path / "reference")
     trainer = GRPO(

@@ -13,7 +13,7 @@ from rich.console import Console
 from r1lab.config.schema import Hub
 from r1lab.errors import ConfigError, Finding, HubError
 from r1lab.hub.client import connect
-from r1lab.hub.pending import expect, expect_checkpoint, ledger, open_pushes, push_open, repo_of
+from r1lab.hub.pending import expect, expect_checkpoint, kind_of, ledger, open_pushes, push_open, repo_of
 from r1lab.runs.folder import COMPLETE, RunFolder
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -66,15 +66,16 @@ def gather(folder: RunFolder, own: DictConfig, settings: DictConfig) -> None:
     pushes = ledger(folder).read().get("pushes", {})
     repo = repo_of(own, settings)
     elsewhere = {name for name, entry in pushes.items() if entry["commit"] and not same(str(entry["repo"]), repo)}
-    finished = folder.read_json("manifest.json").get("status") == "finished" and folder.model.is_dir()
+    kind = kind_of(own)
+    finished = folder.read_json("manifest.json").get("status") == "finished" and (folder.path / kind).is_dir()
     if finished and (settings.revision not in pushes or settings.revision in elsewhere):
-        expect(folder, settings.revision, folder.model.name)
+        expect(folder, settings.revision, kind, kind=kind)
     if settings.checkpoints:
         for path in sorted(folder.checkpoints.glob("checkpoint-*")):
             if (path / COMPLETE).is_file():
                 expect_checkpoint(folder, settings, path, int(path.name.rpartition("-")[2]))
     if not finished and not ledger(folder).read().get("pushes"):
-        what = f"{folder.path} holds no finished model"
+        what = f"{folder.path} holds no finished {kind}"
         raise ConfigError([Finding(what, "task.run", fix="hub=push hub.checkpoints=true pushes its checkpoints")])
 
 

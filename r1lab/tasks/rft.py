@@ -21,7 +21,8 @@ from r1lab.evaluation.sampling import sample_and_score
 from r1lab.evaluation.shards import Shard
 from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
-from r1lab.tasks.training import arguments, parts, quiet, train
+from r1lab.tasks.quiet import quiet
+from r1lab.tasks.training import arguments, parts, train
 from r1lab.trainers.ranks import gather, meet, rank, share, world
 from r1lab.trainers.sft import SFT
 from r1lab.trainers.wrapping import sharded

@@ -11,7 +11,8 @@ from r1lab.data import loading as data
 from r1lab.errors import UserError
 from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder
-from r1lab.tasks.training import arguments, parts, quiet, train
+from r1lab.tasks.quiet import quiet
+from r1lab.tasks.training import arguments, parts, train
 from r1lab.trainers.sft import SFT
 
 

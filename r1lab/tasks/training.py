@@ -10,8 +10,6 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-import datasets
-import transformers
 from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -31,6 +29,7 @@ from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks import audit
 from r1lab.tasks.after_checkpoints import AfterCheckpoints
+from r1lab.tasks.quiet import named
 from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
 from r1lab.trainers.ranks import first, meet
@@ -41,22 +40,6 @@ from r1lab.trainers.watch import Watch
 from r1lab.trainers.wrapping import Wrapping, check_world, settings, sharded, start_deepspeed, whole_weights
 
 log = logging.getLogger("r1lab")
-
-
-def quiet() -> None:
-    """Keep the libraries' own progress bars and chatter off the terminal; warnings go to `run.log`."""
-    datasets.disable_progress_bars()
-    transformers.logging.disable_progress_bar()
-    transformers.logging.set_verbosity_warning()
-    transformers.logging.disable_default_handler()
-    transformers.logging.enable_propagation()
-    logging.getLogger("accelerate").setLevel(logging.WARNING)
-
-
-def named(target: str) -> Any:
-    """The object of a dotted name."""
-    module, _, name = target.rpartition(".")
-    return getattr(import_module(module), name)
 
 
 def arguments(cfg: DictConfig, folder: RunFolder) -> Any:

@@ -6,17 +6,12 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.progress import Progress as Bar
+from rich.progress import TextColumn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
+
+from r1lab.trainers.live import EVERY, live
 
 SHOWN = {  # metric as logged → word on the screen
     "loss": "loss",
@@ -26,13 +21,6 @@ SHOWN = {  # metric as logged → word on the screen
     "completions/mean_length": "length",
     "mean_token_accuracy": "token_accuracy",
 }
-EVERY = 5.0  # seconds between plain lines
-
-
-def live(console: Console, *more: ProgressColumn) -> Bar:
-    """A bar with what is done, the time it took and the time that is left, and any columns after those."""
-    columns = (TextColumn("[bold]{task.description}[/]"), BarColumn(bar_width=24), MofNCompleteColumn())
-    return Bar(*columns, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(), *more, console=console)
 
 
 class Progress(TrainerCallback):

@@ -111,7 +111,7 @@ def test_grpo_figures(r1lab: CommandLine, name: str) -> None:
     batch = (trainer.per_device_train_batch_size, trainer.gradient_accumulation_steps)
     found = (cfg.model.name, cfg.dataset.name, rewards, trainer.learning_rate, trainer.num_generations, batch)
     assert (*found, cfg.dataset.max_prompt_tokens, trainer.max_completion_length, trainer.beta) == GRPO[name]
-    for field in ("beta", "loss_type", "scale_rewards", "epsilon_high", "vllm_mode"):  # never TRL's default of the day
+    for field in ("beta", "loss_type", "scale_rewards", "epsilon_high", "mode"):  # never TRL's default of the day
         assert f"\n  {field}: " in (EXPERIMENTS / f"{name}.yaml").read_text()
 
 

@@ -20,7 +20,9 @@ from tests.command_line import CommandLine
 OPTIONS = sorted(str(file.relative_to(CONF).with_suffix("")) for file in CONF.glob("*/*.yaml"))
 FITTED = sorted(file.stem for file in CONF.glob("trainer/for/*.yaml"))
 SHIPPED_EXPERIMENTS = sorted(file.stem for file in EXPERIMENTS.glob("*.yaml"))
-RECIPES = {file.stem for file in EXPERIMENTS.glob("*.yaml") if "/accelerator:" in file.read_text()}  # for many GPUs
+RECIPES = {  # for machines with GPUs, or with vLLM
+    file.stem for file in EXPERIMENTS.glob("*.yaml") if {"/accelerator:", "/engine:"} & set(file.read_text().split())
+}
 NEED = {  # options that name nothing by themselves
     "model/hub": "model.repo has no value",
     "dataset/hub": "dataset.repo has no value",
@@ -31,7 +33,10 @@ NEED = {  # options that name nothing by themselves
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
-ELSEWHERE = {"adapter/qlora": "adapter.quantisation"}  # options that need what the machine of the tests may lack
+ELSEWHERE = {
+    "adapter/qlora": "adapter.quantisation",
+    "engine/vllm": "engine=vllm needs vllm",
+}  # options that need what the machine of the tests may lack
 PLANNED = {f"accelerator/{file.stem}" for file in CONF.glob("accelerator/*.yaml")} - {
     "accelerator/auto",
     "accelerator/cpu",
@@ -48,6 +53,7 @@ FITTING = {  # what a dataset that has no answers, or nothing to train on, is fo
     "aime_2025": ["task=eval"],
     "math-500": ["task=eval"],
     "gpqa": ["task=eval"],
+    "code_generation_lite": ["task=eval", "reward=[format]"],
 }
 PYTHON = ["dataset=verifiable-coding-problems-python"]
 TESTED = {"code": PYTHON, "binary_code": PYTHON, "cf_code": ["dataset=codeforces"], "ioi_code": ["dataset=ioi"]}
@@ -62,6 +68,8 @@ def words_for(option: str) -> list[str]:
         return [f"{group}=[{name}]"]
     if group == "dataset":
         return [f"dataset={name}", *FITTING.get(name, [])]
+    if option in ("engine/server", "generator/distilabel"):
+        return ["task=generate", "engine=server", "engine.urls=[http://localhost:8000/v1]", f"{group}={name}"]
     return [f"task={name}", f"trainer={name}"] if group == "trainer" else [f"{group}={name}"]
 
 

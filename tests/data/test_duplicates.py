@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
 
+from r1lab.data import duplicates
 from r1lab.data.duplicates import Duplicates, shingles, similarity
 
 VOCABULARY = [f"w{i}" for i in range(500)]
 
 
 def find(texts, threshold=0.8, n=3, batch=None):
-    finder = Duplicates(lambda row: texts[row], threshold, n)
-    found = []
-    for start in range(0, len(texts), batch or max(1, len(texts))):
-        found += finder.add(pa.array(texts[start : start + (batch or len(texts))], pa.string()))
+    with TemporaryDirectory() as beside, Duplicates(Path(beside) / "scratch", threshold, n) as finder:
+        for start in range(0, len(texts), batch or max(1, len(texts))):
+            finder.add(pa.array(texts[start : start + (batch or len(texts))], pa.string()))
+        found = list(finder.find())
+        assert (Path(beside) / "scratch").is_dir()
+    assert not Path(beside).exists()
     return found
 
 
@@ -86,6 +91,37 @@ def test_no_chain():
     assert [(item.row, item.first) for item in find(texts, threshold)] == [(1, 0)]
 
 
-def test_a_threshold_that_is_none():
-    with pytest.raises(ValueError, match="threshold=0"):
-        Duplicates(lambda row: "", 0)
+@pytest.mark.parametrize("threshold", [0.8, 1.0])
+def test_nothing_to_look_at(threshold):
+    assert find([], threshold) == []
+    assert find([None, "", " "], threshold) == []
+
+
+def test_texts_beyond_ascii_and_long_words():
+    long = "https://example.org/" + "x" * 200
+    texts = [
+        "Die STRASSE é",
+        "die strasse É",
+        "数学题目" * 40,
+        "数学题目" * 40,
+        "数学题目" * 39 + "数学题日",
+        f"{long}1",
+        f"{long}2",
+    ]
+    assert [(item.row, item.first) for item in find(texts, 1)] == [(1, 0), (3, 2)]
+
+
+def test_a_phrase_that_all_share_hides_no_duplicate(monkeypatch):
+    """Rows of one group that are no duplicates of each other; each is then repeated."""
+    monkeypatch.setattr(duplicates, "MOST", 2)
+    texts = [
+        f"{'the same long beginning of all of them ' * 2} {' '.join(f'{k}{i}' for i in range(9))}" for k in "abcdef"
+    ]
+    found = find([*texts, *texts], 0.9)
+    assert [(item.row, item.first) for item in found] == [(6 + i, i) for i in range(6)]
+
+
+@pytest.mark.parametrize(("threshold", "n"), [(0, 3), (1.5, 3), (0.8, 0)])
+def test_what_is_no_threshold_and_no_shingle(threshold, n, tmp_path):
+    with pytest.raises(ValueError, match=r"threshold=|n=0"):
+        Duplicates(tmp_path / "scratch", threshold, n)

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from r1lab.engines.base import Sampling
-from r1lab.engines.sampler import can_sample, draw, filter_scores, sample
+from r1lab.engines.sampler import RowDice, can_sample, draw, filter_scores, sample
 
 EOS, PAD, VOCABULARY = 5, 0, 32
 SIZE = {
@@ -216,3 +216,30 @@ def test_models_it_does_not_handle(change: dict[str, Any], handled: bool) -> Non
         setattr(model.config, key, value)
     assert can_sample(model) is handled
     assert not can_sample(torch.nn.Linear(1, 1)) and not can_sample(None)
+
+
+def splitmix(seed: int, step: int) -> float:
+    """One number of `RowDice`, in Python's own integers."""
+    mask = 2**64 - 1
+
+    def mixed(x: int) -> int:
+        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & mask
+        x = (x ^ (x >> 27)) * 0x94D049BB133111EB & mask
+        return x ^ (x >> 31)
+
+    return (mixed((mixed(seed & mask) + (step + 1) * 0x9E3779B97F4A7C15) & mask) >> 11) / 2**53
+
+
+def test_dice_of_their_own_are_splitmix64_and_uniform() -> None:
+    seeds = torch.tensor([0, 1, 2, 2**31 - 1, 12345])
+    dice = RowDice(seeds)
+    rows = torch.tensor([4, 0, 3])
+    for step in (0, 1, 63, 4000):
+        expected = [splitmix(int(seeds[row]), step) for row in rows]
+        assert dice.uniform(rows, step).squeeze(1).tolist() == expected
+    many = RowDice(torch.arange(4000))
+    drawn = torch.cat([many.uniform(torch.arange(4000), step) for step in range(25)], dim=1)
+    assert drawn.min() >= 0 and drawn.max() < 1
+    counts = torch.histc(drawn.flatten(), 20, 0, 1)
+    assert float(((counts - 5000) ** 2 / 5000).sum()) < 43.8  # chi square, 19 degrees of freedom, p = 0.001
+    assert abs(torch.corrcoef(drawn.T)[0, 1]) < 0.06 and abs(torch.corrcoef(drawn[:2])[0, 1]) < 0.7

@@ -82,7 +82,7 @@ def test_what_may_change(words: list[str], key: str, value: object, run: str, r1
         (
             ["sed=43"],
             "sed is not a word of the run in runs/first",
-            "a resumed run takes trainer.max_steps, trainer.num_train_epochs, and accelerator=…",
+            "a resumed run takes trainer.max_steps, trainer.num_train_epochs, task.n, and accelerator=…",
         ),
         (["trainer.max_steps=abc"], "trainer.max_steps takes a whole number, not 'abc'", "trainer.max_steps=NUMBER"),
         (

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -188,17 +189,23 @@ def test_eval_without_a_problem_says_so(go: Callable[..., Run]) -> None:
 
 
 def test_generate_leaves_rows_to_train_on(go: Callable[..., Run], small: tuple[str, ...], tmp_path: Path) -> None:
-    metrics, folder = go("generate", "task.n=2", "task.problems=5", "task.temperature=0.8")
-    rows = records(folder / "generated.jsonl")
-    assert metrics["rows"] == len(rows) == 10 and metrics["tokens"] == sum(row["tokens"] for row in rows)
+    words = ("task.n=2", "task.problems=5", "task.temperature=0.8", "task.max_tokens=16", "task.keep.truncated=true")
+    metrics, folder = go("generate", *words)
+    rows = [row for file in folder.glob("dataset/all/*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert [(row["row"], row["sample"]) for row in rows] == [(i, j) for i in range(5) for j in range(2)]
+    assert metrics["rows"] == metrics["kept"] == 10 and metrics["tokens"] == sum(row["tokens"] for row in rows)
     for row in rows:
         assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
-        assert row["messages"][0]["content"] == row["prompt"] and row["messages"][1]["content"] == row["completion"]
+        assert row["messages"][:1] == row["prompt"] and row["messages"][1]["content"] == row["completion"]
+        assert row["solution"].isdigit() and 1 <= row["tokens"] <= 16
     assert metrics["generate/coin_flip"] == pytest.approx(mean([row["rewards"]["coin_flip"] for row in rows]))
+    _, one_by_one = go("generate", *words, "eval.batch=2", folder="other")  # other neighbours, the same dice
+    others = [row for file in one_by_one.glob("dataset/all/*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert [row["completion"] for row in others] == [row["completion"] for row in rows]
     columns = ("dataset.prompt=prompt", "dataset.answer=solution", "dataset.messages=messages", "dataset.test=2")
-    words = (word for word in small if not word.startswith("dataset."))
-    cfg = compose("task=sft", *words, "debug=true", "dataset=local", *columns, *BATCH["sft"], "trainer.max_steps=1")
-    cfg.dataset.path = str(folder / "generated.jsonl")
+    left = (word for word in small if not word.startswith("dataset."))
+    cfg = compose("task=sft", *left, "debug=true", "dataset=local", *columns, *BATCH["sft"], "trainer.max_steps=1")
+    cfg.dataset.path = str(folder / "dataset/sft")
     assert run(cfg, tmp_path / "trained")["steps"] == 1
     assert json.loads((tmp_path / "trained/manifest.json").read_text())["dataset"]["rows"] == 8
 

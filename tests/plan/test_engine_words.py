@@ -1,0 +1,105 @@
+"""Words of the engine and of task=generate that do not fit, each one finding with its nearest choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from r1lab.plan import engine as module
+from tests.command_line import CommandLine
+
+HERE = ("engine=server", "engine.urls=[http://10.0.0.1:8000/v1]")
+GENERATE = ("task=generate", "accelerator=cpu")
+WORDS: list[tuple[tuple[str, ...], str, str | None]] = [
+    (("task=generate", "engine=vlm"), "engine has no option 'vlm'", "engine=vllm"),
+    (("task=generate", *HERE, "engine.urlz=1"), "engine.urlz is not a field", "engine.urls"),
+    (("task=generate", "engine=server", "engine.urls=[10.0.0.1:8000]"), "is no address", "http://10.0.0.1:8000/v1"),
+    (("task=generate", "engine=server", "engine.urls=[http://h:8000]"), "has no path", "http://h:8000/v1"),
+    (
+        ("task=generate", "engine=server", "engine.urls=[http://h:1/v1/chat/completions]"),
+        "ends beyond the API's root",
+        "http://h:1/v1",
+    ),
+    (("task=generate", "engine=server", "engine.urls=[]"), "engine.urls is empty", None),
+    (("task=generate", "engine=server", "engine.urls=[http://user:pw@h:1/v1]"), "holds a secret", None),
+    (("task=generate", *HERE, "engine.in_flight=0"), "engine.in_flight=0 is out of range", None),
+    (("task=generate", *HERE, "engine.tensor_parallel=2"), "engine.tensor_parallel has no meaning", None),
+    (("task=generate", *HERE, "engine.gpus=1"), "engine.gpus has no meaning", None),
+    (("task=generate", "engine.max_model_len=99"), "engine.max_model_len has no meaning", None),
+    (("task=grpo", "engine=server", "engine.urls=[http://h:1/v1]"), "GRPO's completions come from a server", None),
+    (("task=sft", "engine=vllm"), "task=sft samples with the model that it trains", "engine=transformers"),
+    (
+        ("task=grpo", "engine=vllm", "engine.mode=colocated"),
+        "engine.mode=colocated is not known",
+        "engine.mode=colocate",
+    ),
+    (("task=grpo", "engine=vllm", "trainer.use_vllm=true"), "trainer.use_vllm is written by r1lab", None),
+    (("task=generate", *HERE, "task.keep.reward=acuracy"), "is none of the rewards", "task.keep.reward=accuracy"),
+    (("task=generate", *HERE, "task.keep.order=shortes"), "is not known", "task.keep.order=shortest"),
+    (("task=generate", *HERE, "task.keep.most=0"), "keeps nothing", None),
+    (("task=generate", *HERE, "task.n=0"), "task.n=0 is out of range", None),
+    (("task=generate", *HERE, "task.top_p=0"), "task.top_p=0 is out of range", None),
+    (("task=generate", *HERE, "task.templat=x"), "task.templat is not a field", "task.template"),
+    (("task=generate", *HERE, "generator=distilable"), "generator has no option 'distilable'", None),
+    (("task=generate", *HERE, "task.template='{{ solutoin }}'"), "names {{ solutoin }}", "{{ solution }}"),
+]
+
+
+@pytest.mark.parametrize(("words", "what", "nearest"), WORDS, ids=[words[-1] for words, *_ in WORDS])
+def test_one_finding_each(
+    r1lab: CommandLine, words: tuple[str, ...], what: str, nearest: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "installed", lambda package: True)
+    monkeypatch.setattr("r1lab.plan.packages.installed", lambda module: True)
+    row = r1lab.one(*words, "accelerator=cpu")
+    assert what in row["what"]
+    assert nearest is None or row["nearest"] == nearest
+    assert "pw" not in str(row)
+
+
+def test_parallel_sizes_must_divide(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "executable", lambda engine: "/usr/bin/vllm")
+    words = ("task=generate", "model=qwen2.5-math-7b", "dataset=hub", "dataset.repo=a/b", "engine=server")
+    row = r1lab.one(*words, "engine.tensor_parallel=3")  # 28 heads
+    assert row["nearest"] == "engine.tensor_parallel=2" and "28 attention heads" in row["what"]
+    row = r1lab.one(*words, "engine.pipeline_parallel=29")
+    assert row["nearest"] == "engine.pipeline_parallel=28"
+    assert r1lab.accepts(*words, "engine.tensor_parallel=4", "engine.pipeline_parallel=2")
+
+
+def test_what_is_not_installed_is_said_with_what_to_type(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "installed", lambda package: False)
+    monkeypatch.setattr(module, "executable", lambda engine: None)
+    row = r1lab.one(*GENERATE, "engine=vllm")
+    assert "engine=vllm needs vllm" in row["what"] and "pip install 'r1lab[vllm]'" in row["fix"]
+    row = r1lab.one(*GENERATE, "engine=server")
+    assert "there is no program vllm" in row["what"] and "engine.urls=[http://HOST:PORT/v1]" in row["fix"]
+    row = r1lab.one(*GENERATE, "engine=server", "engine.command=/no/vllm")
+    assert "engine.command=/no/vllm is no program" in row["what"]
+
+
+def test_what_a_grpo_run_gives_to_trl(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "installed", lambda package: True)
+    monkeypatch.setattr("r1lab.plan.packages.installed", lambda module: True)
+    words = ("engine=vllm", "accelerator=cpu", "engine.max_model_len=256", "engine.gpu_memory_utilization=0.4")
+    trainer = r1lab.accepts(*words).trainer
+    assert (trainer.use_vllm, trainer.vllm_mode, trainer.vllm_max_model_length) == (True, "colocate", 256)
+    assert (trainer.vllm_gpu_memory_utilization, trainer.vllm_tensor_parallel_size) == (0.4, 1)
+    assert trainer.vllm_enable_sleep_mode is False
+    words = ("engine=vllm", "accelerator=cpu", "engine.mode=server", "engine.urls=[http://h:8000/v1]")
+    trainer = r1lab.accepts(*words).trainer
+    assert (trainer.vllm_mode, trainer.vllm_server_base_url) == ("server", "http://h:8000")
+    assert "vllm_gpu_memory_utilization" not in trainer
+
+
+def test_a_template_against_a_file(r1lab: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    words = ("task=generate", *HERE, "dataset=local", f"dataset.path={file}")
+    row = r1lab.one(*words, "task.prompt=question", "task.template='{{ qestion }}'")
+    assert row["nearest"] == "{{ question }}" and row["where"] == "override task.template='{{ qestion }}'"
+    row = r1lab.one(*words, "task.prompt=qestion")
+    assert "qestion" in row["what"] and row["where"] == "override task.prompt=qestion"
+    cfg = r1lab.accepts(*words, "task.prompt=question", "task.template='{{ question }} {{ prompt }}'")
+    assert cfg.dataset.prompt == "question"
