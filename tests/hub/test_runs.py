@@ -232,3 +232,21 @@ def beside(module: str) -> list[int]:
         except OSError:
             continue
     return [pid for pid in found if pid != os.getpid()]
+
+
+def test_a_generated_dataset_arrives_with_its_card(run: Run, hub: StandIn, tmp_path: Path) -> None:
+    from tests.engines.chat_server import ChatServer, completion
+
+    server = ChatServer(lambda body, place: completion("<answer>2</answer>"))
+    (tmp_path / "rows.jsonl").write_text('{"problem": "1 + 1?", "answer": "2"}\n{"problem": "1 + 2?", "answer": "3"}\n')
+    words = ("task=generate", "accelerator=cpu", "engine=server", f"engine.urls=[{server.url}]", "dataset=local")
+    keep = ("dataset.path=rows.jsonl", "reward=[accuracy]", "task.n=2", "task.keep.reward=accuracy")
+    said = run(*words, *keep, "hub=push", "hub.repo=rows", "hydra.run.dir=run")
+    server.close()
+    assert said.returncode == 0, said.stderr
+    repo = hub.repo("ada/rows", "dataset")
+    names = set(repo.files())
+    assert repo.private and "ada/rows" in said.stderr + said.stdout
+    assert {"README.md", "run.yaml", "metrics.json"} <= names
+    assert len([name for name in names if name.startswith("all/train-")]) == 1
+    assert len([name for name in names if name.startswith("sft/train-")]) == 1
