@@ -24,20 +24,20 @@ from r1lab.errors import Finding
 from r1lab.plan.upstream_words import ENUMS, RENAMED, enum_values
 from r1lab.wording import nearest, some
 
-SCHEMA = "r1lab.config.schema"
+SCHEMA = "r1lab.config"
 TYPED = {
-    "model": "Model",
-    "model.rope": "Rope",
-    "model.published_rope": "Rope",
-    "model.experts": "Experts",
-    "model.latent": "Latent",
-    "dataset": "Dataset",
-    "adapter": "Adapter",
-    "engine": "Engine",
-    "accelerator": "Accelerator",
-    "cluster": "Cluster",
-    "eval": "Eval",
-    "hub": "Hub",
+    "model": "model.Model",
+    "model.rope": "model.Rope",
+    "model.published_rope": "model.Rope",
+    "model.experts": "model.Experts",
+    "model.latent": "model.Latent",
+    "dataset": "schema.Dataset",
+    "adapter": "schema.Adapter",
+    "engine": "schema.Engine",
+    "accelerator": "schema.Accelerator",
+    "cluster": "schema.Cluster",
+    "eval": "schema.Eval",
+    "hub": "schema.Hub",
 }
 ALLOWED_ROOTS = ("r1lab", "trl", "transformers", "peft")
 PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false": "true", "a list": "[A,B]"}
@@ -55,7 +55,7 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
 
     A container that is not listed takes any key; so does one whose `_target_` is at fault, which `check_targets` tells.
     """
-    run = dict(parameters(f"{SCHEMA}.Run") or {})
+    run = dict(parameters(f"{SCHEMA}.schema.Run") or {})
     schema = {"": run}
     for group, name in TYPED.items():
         schema[group] = dict(parameters(f"{SCHEMA}.{name}") or {})

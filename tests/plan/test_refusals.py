@@ -79,7 +79,7 @@ MEANINGS: list[Row] = [  # faults that show once every word is one
     ("eval.batch=0", "eval.batch=0 is out of range", None),
     ("trainer.learning_rate=nan", "trainer.learning_rate=nan is out of range", None),
     ("trainer.max_steps=0", "trainer.max_steps=0 would train for whole epochs", None),
-    ("accelerator.processes=4", "accelerator.processes=4: this version trains in one process", None),
+    ("accelerator.processes=0", "accelerator.processes=0 is out of range", "accelerator.processes=1"),
     ("trainer.output_dir=/tmp/x", "trainer.output_dir is set by r1lab", None),
     ("trainer.seed=1", "trainer.seed is set by r1lab", None),
 ]
