@@ -19,7 +19,7 @@ def test_a_server_takes_a_node_s_gpus_within_and_the_nodes_between(monkeypatch: 
     monkeypatch.setattr("r1lab.plan.cluster.present", lambda: False)
     words = ["task=ray", "model=qwen2.5-math-7b", "cluster=h100-8x", "accelerator.nodes=2", "dry_run=true"]
     with session():
-        cfg = plan_request([*words, "task.arguments=[--max-model-len=4096,--enforce-eager]"]).plans[0].cfg
+        cfg = plan_request([*words, 'task.arguments=["--max-model-len=4096","--enforce-eager"]']).plans[0].cfg
     program, *said = serve_words(cfg, "10.0.0.1", 2)
     assert Path(program).name == "vllm"
     assert said[:2] == ["serve", "Qwen/Qwen2.5-Math-7B"]
