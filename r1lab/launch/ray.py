@@ -225,12 +225,10 @@ def serve_words(cfg: DictConfig, address: str, nodes: int) -> list[str]:
         "pipeline-parallel-size": nodes,
         "distributed-executor-backend": "ray",
         "revision": model.revision,
-        **{str(name).replace("_", "-"): value for name, value in task.arguments.items()},
     }
     program = str(task.command or Path(sys.executable).with_name("vllm"))
-    given = [(name, value) for name, value in words.items() if value is not None and value is not False]
-    said = [item for name, value in given for item in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
-    return [program, "serve", str(model.path or model.repo), *said]
+    given = [f"--{name}={value}" for name, value in words.items() if value is not None]
+    return [program, "serve", str(model.path or model.repo), *given, *map(str, task.arguments)]
 
 
 def reachable(address: str, port: int) -> bool:

@@ -33,6 +33,7 @@ from r1lab.runs.folder import RunFolder, write_atomic
 from r1lab.wording import killed_by
 
 TICK = 0.1  # seconds between two looks at the processes and at the other nodes
+HEARING = 1.0  # seconds that a signal sent to every process may take to reach this one
 PORT = 29500  # of the training processes' meeting where nothing says one, as torch has it
 
 
@@ -172,7 +173,7 @@ class Supervisor:
         assert self.trainer is not None
         while (code := self.trainer.wait(TICK)) is None:
             self.look()
-        if code < 0 and not self.asked:
+        if code < 0 and not self.stopping(code):
             process = "training" if together(self.cfg) else "the training process"
             self.fail(f"{process} was {killed_by(-code)}", process, code)
         return code
@@ -193,6 +194,8 @@ class Supervisor:
         """
         for server in self.servers:
             if (code := server.code) is not None:
+                if self.stopping(code):
+                    raise Stopped
                 how = killed_by(-code) if code < 0 else f"ended with exit code {code}"
                 self.fail(f"{server.name} was {how}" if code < 0 else f"{server.name} {how}", "server", code, server)
                 raise Stopped
@@ -206,6 +209,13 @@ class Supervisor:
             assert self.trainer is not None
             self.trainer.signal(signal.SIGKILL)
             raise Stopped
+
+    def stopping(self, code: int) -> bool:
+        """Whether this node is asked to stop; a scheduler's SIGTERM can end a process here before it is heard here."""
+        until = time.monotonic() + HEARING
+        while code == -signal.SIGTERM and not self.asked and time.monotonic() < until:
+            time.sleep(TICK)
+        return bool(self.asked)
 
     def fail(self, cause: str, process: str, code: int, server: Server | None = None) -> None:
         """Record a failure, if it is the first."""

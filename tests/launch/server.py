@@ -29,7 +29,9 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     words = sys.argv[1:]
-    options = dict(zip(words[2::2], words[3::2], strict=False))
+    options = dict(zip(words[2::2], words[3::2], strict=False)) | dict(
+        word.split("=", 1) for word in words if "=" in word
+    )
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
     folder = Path(os.environ["STAND_IN_FOLDER"])
     (folder / "server.json").write_text(

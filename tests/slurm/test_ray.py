@@ -19,13 +19,13 @@ def test_a_server_takes_a_node_s_gpus_within_and_the_nodes_between(monkeypatch: 
     monkeypatch.setattr("r1lab.plan.cluster.present", lambda: False)
     words = ["task=ray", "model=qwen2.5-math-7b", "cluster=h100-8x", "accelerator.nodes=2", "dry_run=true"]
     with session():
-        cfg = plan_request([*words, "task.arguments={max-model-len: 4096, enforce_eager: true}"]).plans[0].cfg
+        cfg = plan_request([*words, 'task.arguments=["--max-model-len=4096","--enforce-eager"]']).plans[0].cfg
     program, *said = serve_words(cfg, "10.0.0.1", 2)
     assert Path(program).name == "vllm"
     assert said[:2] == ["serve", "Qwen/Qwen2.5-Math-7B"]
     text = " ".join(said)
-    assert "--tensor-parallel-size 8 --pipeline-parallel-size 2 --distributed-executor-backend ray" in text
-    assert "--max-model-len 4096 --enforce-eager" in text
+    assert "--tensor-parallel-size=8 --pipeline-parallel-size=2 --distributed-executor-backend=ray" in text
+    assert "--max-model-len=4096 --enforce-eager" in text
 
 
 @pytest.mark.slurm
@@ -48,8 +48,7 @@ def test_ray_over_three_nodes_and_its_end_in_order(
     assert ": 3 nodes, 6 GPUs" in told
     assert "r1lab: dashboard http://10.77.0." in told
     given = json.loads((workplace / "server.json").read_text())["words"]
-    assert given[given.index("--tensor-parallel-size") + 1] == "2"
-    assert given[given.index("--pipeline-parallel-size") + 1] == "3"
+    assert {"--tensor-parallel-size=2", "--pipeline-parallel-size=3"} <= set(given)
     cluster.r1lab("task=cancel", f"task.run={sweep}")
     cluster.wait_for(lambda: cluster.processes("raylet", "gcs_server", "server.py") == [], 60)
     ends = [line for line in log.read_text().splitlines() if line.endswith(" ends")]
