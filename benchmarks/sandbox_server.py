@@ -5,6 +5,7 @@
 Says whether every request got its own answer, how the server's memory stands at a third of the time and at the end, how
 many jobs a second it does and how long one takes. The jobs are small Python programs, each with an answer of its own,
 a share of them with a payload, one in twenty a C++ program that was seen before, one in fifty ended by its time limit.
+Fails where a reply is lost or wrong, or where the server's memory has grown by more than a twentieth.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import aiohttp
 from benchmarks.measure import keep
 
 SECONDS, CLIENTS = 60.0, 200
+GROWTH = 1.05  # times its memory at a third that the server may have at the end
 CPP = "#include <iostream>\nint main() { long n; std::cin >> n; std::cout << n * 3 << std::endl; }"
 PYTHON = "import sys\nwords = sys.stdin.read().split()\nprint(int(words[0]) * 3, len(words))"
 
@@ -43,17 +45,30 @@ def _request(language: str, source: str, stdin: str, **limits: float) -> dict[st
     return {"language": language, "version": "*", "files": [{"content": source}], "stdin": stdin, **limits}
 
 
-def memory_of(pid: int) -> int:
-    """Resident bytes of a process."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+def resident(pid: int) -> int:
+    """Bytes of a process's own memory, what it shares counted in parts."""
+    try:
+        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return 0
     return int(found[1]) * 1024 if found else 0
+
+
+def memory_of(pid: int) -> dict[str, int]:
+    """Bytes of the server and of the boxes, which are the processes below it."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    parents = {int(child): int(parent) for child, parent in zip(listed[::2], listed[1::2], strict=True)}
+    family = [pid]
+    for one in family:
+        family += [child for child, parent in parents.items() if parent == one]
+    return {"server": resident(pid), "boxes": sum(map(resident, family[1:]))}
 
 
 async def load(url: str, pid: int, seconds: float, clients: int) -> dict[str, Any]:
     """Keep the server busy and count."""
     statuses: Counter[str] = Counter()
     took: list[float] = []
-    memory: dict[str, int] = {}
+    memory: dict[str, dict[str, int]] = {}
     sent = 0
     began = time.monotonic()
 
@@ -76,12 +91,12 @@ async def load(url: str, pid: int, seconds: float, clients: int) -> dict[str, An
 
     async def watch() -> None:
         await asyncio.sleep(seconds / 3)
-        memory["at_a_third"] = memory_of(pid)
+        memory["at_a_third"] = await asyncio.to_thread(memory_of, pid)
 
     timeout = aiohttp.ClientTimeout(total=300)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
         await asyncio.gather(watch(), *(client(session, name) for name in range(clients)))
-    memory["at_the_end"] = memory_of(pid)
+    memory["at_the_end"] = await asyncio.to_thread(memory_of, pid)
     elapsed = time.monotonic() - began
     took.sort()
     return {
@@ -94,7 +109,9 @@ async def load(url: str, pid: int, seconds: float, clients: int) -> dict[str, An
         "jobs_per_second": round(len(took) / elapsed, 1),
         "latency_s": {f"p{share}": round(took[len(took) * share // 100], 3) for share in (5, 50, 95, 99)},
         "longest_s": round(took[-1], 3),
-        "server_memory_mib": {name: round(size / 2**20, 1) for name, size in memory.items()},
+        "memory_mib": {
+            when: {name: round(size / 2**20, 1) for name, size in sizes.items()} for when, sizes in memory.items()
+        },
     }
 
 
@@ -118,6 +135,10 @@ def main() -> None:
         process.terminate()
         code = process.wait(30)
     keep("sandbox_server", {**measured, "stopping_s": round(time.monotonic() - began, 2), "exit_code": code})
+    assert code == 0
+    assert measured["replies_by_kind"] == {"right": measured["requests_sent"]}, measured["replies_by_kind"]
+    third, end = measured["memory_mib"]["at_a_third"], measured["memory_mib"]["at_the_end"]
+    assert end["server"] <= GROWTH * third["server"], measured["memory_mib"]
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ RENTED = {  # sandboxes on a provider's machines: name, package to import, packa
     "r1lab.providers.morph.MorphSandbox": ("morph", "morphcloud", "morphcloud", MORPH_KEY),
 }
 SERVER = "sandbox_server"
-JUDGED_BY_TWO = "r1lab.rewards.contests.ioi_code"
 
 
 def check(cfg: DictConfig, where: Where) -> list[Finding]:
@@ -52,12 +51,6 @@ def check(cfg: DictConfig, where: Where) -> list[Finding]:
             key = f"reward.{name}.sandbox"
             what = f"{key}={given}: the sandbox is chosen for the whole run"
             findings.append(Finding(what, where(key), f"sandbox={given}"))
-            continue
-        target = str((reward.get("sandbox") or {}).get("_target_")) if isinstance(reward, DictConfig) else ""
-        if target in RENTED and reward.get("_target_") == JUDGED_BY_TWO:
-            what = f"sandbox={RENTED[target][0]} judges Batch tasks alone: reward {name} stops at a task with a manager"
-            fix = "sandbox=local or sandbox=piston, or a dataset of Batch tasks"
-            findings.append(Finding(what, where("sandbox"), fix=fix, severity="warning"))
     return list(dict.fromkeys(findings))
 
 

@@ -16,7 +16,7 @@ from r1lab.errors import ConfigError, Finding
 WORKER = re.compile(r"piston-worker-(\d{1,5})")
 SQUEUE = ("squeue", "--noheader", "--states=RUNNING", "--format=%N|%j")
 PATIENCE = 30  # seconds that squeue may take
-START = "sbatch --wrap 'python -m r1lab task=sandbox_server task.port=0'"
+START = "sbatch --array=1-4 --wrap 'exec python -m r1lab task=sandbox_server task.port=0'"
 
 
 def slurm_endpoints() -> list[str]:

@@ -19,9 +19,10 @@ import tempfile
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 MARK = "r1lab-harness:"
-USER = 2_000_000 + os.getpid()  # nobody else's
+USER = 2_000_000 + 100 * os.getpid()  # nobody else's; further processes of a submission, and its judge, have the next
 TICK = 0.01  # seconds between two looks at a running program
 PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
@@ -36,8 +37,8 @@ def packed(value):
     return base64.b64encode(zlib.compress(json.dumps(value).encode(), 6)).decode()
 
 
-def owned():
-    """The processes of the program's user, where it has one of its own."""
+def owned(user):
+    """The processes of a program's user, where it has one of its own."""
     if os.geteuid() != 0:
         return []
     found = []
@@ -45,7 +46,7 @@ def owned():
         if entry.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{entry}/stat") as file:
                 alive = file.read().rpartition(")")[2].split()[0] not in "ZX"
-                if alive and os.stat("/proc/" + entry).st_uid == USER:
+                if alive and os.stat("/proc/" + entry).st_uid == user:
                     found.append(int(entry))
     return found
 
@@ -61,12 +62,12 @@ def usage_of(pids):
     return memory, seconds
 
 
-def kill(process):
+def kill(process, user):
     """End a program and everything it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     for _ in range(100):
-        left = owned()
+        left = owned(user)
         if not left:
             return
         for pid in left:
@@ -75,7 +76,7 @@ def kill(process):
         time.sleep(0.01)
 
 
-def limited(limits):
+def limited(limits, user):
     """What a child does before it becomes the program."""
 
     def prepare():
@@ -90,8 +91,8 @@ def limited(limits):
         if os.geteuid() == 0:
             resource.setrlimit(resource.RLIMIT_NPROC, (limits["processes"],) * 2)
             os.setgroups([])
-            os.setgid(USER)
-            os.setuid(USER)
+            os.setgid(user)
+            os.setuid(user)
 
     return prepare
 
@@ -109,35 +110,59 @@ def drained(stream, most, kept, over):
             over()
 
 
-def execute(argv, folder, stdin, limits):
-    """Run one command; how it ended and what it printed."""
-    began = time.monotonic()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def start(argv, folder, stdin, limits, user=USER, stdout=subprocess.PIPE, extra=()):
+    """Start one command: a process, or why there is none. Open files that are given to it are closed here."""
     environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder, "LANG": "C.UTF-8"}
-    with tempfile.TemporaryFile() as given:
-        given.write(stdin.encode("utf-8", "replace"))
-        given.seek(0)
+    with contextlib.ExitStack() as given:
+        if isinstance(stdin, str):
+            file = given.enter_context(tempfile.TemporaryFile())
+            file.write(stdin.encode("utf-8", "replace"))
+            file.seek(0)
+        else:
+            file = stdin
+        for fd in (stdin, stdout, *extra):
+            if isinstance(fd, int) and fd >= 0:
+                given.callback(os.close, fd)
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 argv,
                 cwd=folder,
                 env=environment,
-                stdin=given,
-                stdout=subprocess.PIPE,
+                stdin=file,
+                stdout=stdout,
                 stderr=subprocess.PIPE,
-                preexec_fn=limited(limits),
+                preexec_fn=limited(limits, user),
+                pass_fds=extra,
             )
         except OSError as error:
             return {"failure": f"cannot run {argv[0]}: {error.strerror}"}
+
+
+def seconds_of(process):
+    """The seconds of processor time that a program took, once it has ended."""
+    done, status, used = os.wait4(process.pid, os.WNOHANG)
+    if not done:
+        return None
+    process.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return used.ru_utime + used.ru_stime
+
+
+def watch(process, limits, user=USER):
+    """Wait for a program's end, or end it at a limit; how it ended and what it printed."""
+    if isinstance(process, dict):
+        return process
+    began = time.monotonic()
     cause, peak = [], 0
     kept = [[], []]
     readers = []
     for stream, chunks in zip((process.stdout, process.stderr), kept):
-        arguments = (stream, limits["output"], chunks, lambda: (cause.append("output"), kill(process)))
-        readers.append(threading.Thread(target=drained, args=arguments, daemon=True))
-        readers[-1].start()
-    while process.poll() is None:
-        used, spent = usage_of(owned() or [process.pid])
+        arguments = (stream, limits["output"], chunks, lambda: (cause.append("output"), kill(process, user)))
+        if stream is not None:
+            readers.append(threading.Thread(target=drained, args=arguments, daemon=True))
+            readers[-1].start()
+    seconds = seconds_of(process)
+    while seconds is None:
+        used, spent = usage_of(owned(user) or [process.pid])
         peak = max(peak, used)
         if used > limits["memory"]:
             cause.append("memory")
@@ -146,15 +171,12 @@ def execute(argv, folder, stdin, limits):
         elif time.monotonic() - began > limits["wall_seconds"]:
             cause.append("wall time")
         if cause:
-            kill(process)
-            break
+            kill(process, user)
         time.sleep(TICK)
-    process.wait()
-    kill(process)
+        seconds = seconds_of(process)
+    kill(process, user)
     for reader in readers:
         reader.join(5)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if not cause and (seconds > limits["seconds"] or process.returncode == -signal.SIGXCPU):
         cause.append("time")
     stdout, stderr = (b"".join(chunks).decode("utf-8", "replace") for chunks in kept)
@@ -166,6 +188,38 @@ def execute(argv, folder, stdin, limits):
         "seconds": round(seconds, 3),
         "memory": peak,
     }
+
+
+def execute(argv, folder, stdin, limits):
+    """Run one command; see `watch`."""
+    return watch(start(argv, folder, stdin, limits), limits)
+
+
+def communicate(job, folder, beside, stdin):
+    """Run a submission's processes and the task's manager, joined by pipes: what the manager said, or who failed."""
+    manager, limits = job["manager"], job["limits"]
+    count = manager["processes"]
+    watched, ends = [], []
+    for number in range(count):
+        (hear, tell), (from_user, to_manager) = os.pipe(), os.pipe()
+        for fd in (hear, tell, from_user, to_manager):
+            os.fchmod(fd, 0o666)  # they are opened again by name, by another user
+        ends += [from_user, tell]
+        names = [f"/dev/fd/{hear}", f"/dev/fd/{to_manager}"] if manager["by_name"] else []
+        streams = {"extra": (hear, to_manager)} if manager["by_name"] else {"stdout": to_manager}
+        argv = [*job["run"], *names, *([str(number)] if count > 1 else [])]
+        process = start(argv, folder, "" if manager["by_name"] else hear, limits, USER + number, **streams)
+        watched.append((process, limits, USER + number))
+    argv = [*manager["run"], *(f"/dev/fd/{fd}" for fd in ends), *manager["args"]]
+    room = {**limits, **manager["limits"]}
+    watched.append((start(argv, beside, stdin, room, USER + count, extra=tuple(ends)), room, USER + count))
+    with ThreadPoolExecutor(count + 1) as threads:
+        *told, judged = threads.map(lambda item: watch(*item), watched)
+    faults = [done for done in told if done.get("code") not in (0, -signal.SIGPIPE) or done["cause"]]
+    heard = judged.get("code") == 0 and not judged["cause"] and (judged["stdout"].strip() or not faults)
+    if heard and not any(done.get("failure") or done["cause"] for done in faults):
+        return {**judged, "judged": True}
+    return (faults or [judged])[0]  # a manager that falls silent with its program is not broken
 
 
 def write(folder, files):
@@ -182,30 +236,36 @@ def write(folder, files):
 
 
 def run(job):
-    """Compile once, then run every test in a fresh copy of the folder."""
+    """Compile once, the task's manager too where there is one, then run every test in a fresh copy of the folder."""
     base = tempfile.mkdtemp(prefix="r1lab-")
     os.chmod(base, 0o755)
-    made = os.path.join(base, "made")
-    os.mkdir(made)
     try:
-        write(made, job["files"])
-        if job["compile"]:
-            compiled = execute(job["compile"], made, "", job["compile_limits"])
-            if compiled.get("failure") or compiled["cause"] or compiled["code"] != 0:
-                return {"compile": compiled, "tests": []}
-        return {"compile": None, "tests": tests(job, base, made)}
+        for name, part in (("made", job), ("manager", job.get("manager"))):
+            folder = os.path.join(base, name)
+            os.mkdir(folder)
+            write(folder, part["files"] if part else {})
+            if part and part["compile"]:
+                done = execute(part["compile"], folder, "", job["compile_limits"])
+                if done.get("failure") or done["cause"] or done["code"] != 0:
+                    said = {"failure": f"cannot compile the task's manager: {done}"} if part is not job else done
+                    return {"compile": said, "tests": []}
+        return {"compile": None, "tests": tests(job, base)}
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def tests(job, base, made):
+def tests(job, base):
     """What each test led to; with `stop`, no test runs after one that did not end well."""
     results = []
     for number, test in enumerate(job["tests"]):
         folder = os.path.join(base, f"test-{number}")
-        shutil.copytree(made, folder)
+        shutil.copytree(os.path.join(base, "made"), folder)
         write(folder, test.get("files") or {})
-        result = execute(job["run"], folder, test.get("stdin") or "", job["limits"])
+        stdin = test.get("stdin") or ""
+        if job.get("manager"):
+            result = communicate(job, folder, os.path.join(base, "manager"), stdin)
+        else:
+            result = execute(job["run"], folder, stdin, job["limits"])
         if job.get("collect"):
             path = os.path.join(folder, job["collect"])
             result["stdout"] = ""

@@ -62,9 +62,8 @@ class MachineSandbox(RemoteSandbox):
         raise NotImplementedError
 
     async def _work(self, submission: Submission, tests: list[Test], limits: Limits, stop: bool) -> list[Outcome]:
-        plan = machine_jobs.plan_of(submission, tests, limits, stop)
         try:
-            outcomes = await self._outcomes(plan, limits)
+            outcomes = await self._outcomes(machine_jobs.plan_of(submission, tests, limits, stop), limits)
         except Unavailable as failure:
             return [failed(failure.cause)] * len(tests)
         return stopped(outcomes) if stop else outcomes
@@ -163,6 +162,12 @@ def _outcome(test: Test, result: Mapping[str, Any], plan: Plan) -> Outcome:
     if result["code"] != 0:
         how = f"exit code {result['code']}" if result["code"] > 0 else f"signal {-result['code']}"
         return ended_badly(result["stderr"], how, **told)
+    if result.get("judged") and (plan.check is None or test.output is None):
+        score = machine_jobs.score_of(output)
+        if score is None:
+            return failed(f"the task's manager printed no score: {tail(output, 100)!r}")
+        verdict = Verdict.PASSED if score == 1 else Verdict.WRONG
+        return Outcome(verdict, score, detail=tail(result["stderr"].strip()), seconds=seconds, memory=memory)
     if plan.check:
         return Outcome(Verdict.PASSED, 1.0, **told)
     right = test.output is None or plan.same(output, test.output)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from r1lab.errors import ConfigError, Finding
 from r1lab.providers.remote import language_named
 from r1lab.remote.retrying import Unavailable, tail
+from r1lab.sandbox import contest
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Program, Submission, Test, same_lines
+from r1lab.sandbox.jobs import text
 from r1lab.sandbox.languages import Language
 
 INPUT, EXPECTED, OUTPUT = "input.txt", "correct_output.txt", "output.txt"
-CONFIG = "graders/grader_config.json"
 CPP = ("g++", "-std=gnu++17", "-O2", "-pipe", "-o", "program")
 CHECKER = Limits(seconds=10, wall_seconds=20, memory=2 << 30, processes=64)
 
@@ -89,6 +88,7 @@ def plan_of(submission: Submission, tests: Sequence[Test], limits: Limits, stop:
 
     Raises:
         ConfigError: no machine can run it.
+        Unavailable: the task asks for what no task may have.
     """
     if isinstance(submission, IOIProgram):
         return _ioi(submission, tests, limits, stop)
@@ -119,20 +119,46 @@ def _codeforces(program: CodeforcesProgram, tests: Sequence[Test], limits: Limit
 
 def _ioi(program: IOIProgram, tests: Sequence[Test], limits: Limits, stop: bool) -> Plan:
     graders = {name: content for name, content in program.graders.items() if content}
-    kind = json.loads(graders.get(CONFIG, "{}")).get("task_type", "Batch")
-    if kind != "Batch" or "graders/manager.cpp" in graders:
-        what = f"the IOI task {program.task} is of the kind Communication, which needs two programs joined by pipes"
-        raise ConfigError([Finding(what, "sandbox", fix="sandbox=local or sandbox=piston")])
-    files = {name: content for name, content in graders.items() if not name.startswith("checker/")}
+    try:
+        settings = contest.settings_of({name: text(content) for name, content in graders.items()})
+    except ValueError as error:
+        raise Unavailable(str(error), again=False) from error
+    files = {name: content for name, content in graders.items() if not contest.judges(name)}
     files[f"graders/{program.task}.cpp"] = program.source
     units = [f"graders/{name}.cpp" for name in (program.task, "grader", "stub")]
     compiler = (*CPP, "-DEVAL", "-s", *(name for name in units if name in files))
     job = _job(files, compiler, ["./program"], [{"stdin": test.input} for test in tests], limits, stop)
+    manager = "graders/manager.cpp"
+    if manager in graders and contest.communicates(settings):
+        job["manager"] = {
+            "files": _with_headers(graders, manager),
+            "compile": [*CPP, "-Ichecker", "-Igraders", manager],
+            "run": ["./program"],
+            "args": str(settings.get(contest.MANAGER_WORDS, "")).split(),
+            "processes": settings.get(contest.PROCESSES, 1),
+            "by_name": settings.get(contest.BY_NAME, "std_io") == "fifo_io",
+            "limits": {"seconds": CHECKER.seconds, "wall_seconds": limits.wall_seconds + contest.MANAGER_WALL},
+        }
     source = "checker/checker.cpp"
     if source not in graders:
         return Plan(job, tests, same=_same_but_for_blanks)
-    headers = {name: content for name, content in graders.items() if name == source or name.endswith((".h", ".hpp"))}
-    return Plan(job, tests, Check(headers, (*CPP, "-Ichecker", "-Igraders", source), ("./program",)))
+    checker = Check(_with_headers(graders, source), (*CPP, "-Ichecker", "-Igraders", source), ("./program",))
+    return Plan(job, tests, checker)
+
+
+def _with_headers(graders: Mapping[str, str], source: str) -> dict[str, str]:
+    """A judge's own source and the headers that lie around."""
+    return {name: content for name, content in graders.items() if name == source or name.endswith((".h", ".hpp"))}
+
+
+def score_of(printed: str) -> float | None:
+    """The score, 0 to 1, that a judge's own program printed first; None where it printed none."""
+    words = printed.split()
+    try:
+        score = float(words[0]) if words else math.nan
+    except ValueError:
+        return None
+    return None if math.isnan(score) else min(1.0, max(0.0, score))
 
 
 def _command(language: Language) -> list[str]:

@@ -78,14 +78,20 @@ def _judged(
     return [marks[case] for case in cases]
 
 
-def _case(text: str, info: Any) -> Case:
-    """The row's language, the program in a completion, and the tests: none where the row cannot be verified."""
+def parsed(info: Any) -> Mapping[str, Any]:
+    """A row's `verification_info`, which may be JSON; empty where it cannot be read."""
     if isinstance(info, str):
         try:
             info = json.loads(info)
         except (json.JSONDecodeError, RecursionError):
             info = None
-    listed = info.get("test_cases") if isinstance(info, Mapping) else None
+    return info if isinstance(info, Mapping) else {}
+
+
+def _case(text: str, given: Any) -> Case:
+    """The row's language, the program in a completion, and the tests: none where the row cannot be verified."""
+    info = parsed(given)
+    listed = info.get("test_cases")
     listed = listed if isinstance(listed, list | tuple) else []
     if not all(isinstance(case, Mapping) and case.keys() >= TEST_KEYS for case in listed):
         listed = []
@@ -94,7 +100,7 @@ def _case(text: str, info: Any) -> Case:
     if any(case["output"] is None for case in listed):
         listed = []
     tests = tuple(Test("" if case["input"] is None else str(case["input"]), str(case["output"])) for case in listed)
-    language = str(info.get("language") or "python") if isinstance(info, Mapping) else "python"
+    language = str(info.get("language") or "python")
     source = last_block(text, language)
     return language, source if source and source.strip() else None, tests
 

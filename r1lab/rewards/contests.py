@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from r1lab.errors import RewardError
+from r1lab.errors import ConfigError, RewardError
 from r1lab.rewards.base import Mark
 from r1lab.rewards.code import failed, last_block, spread
 from r1lab.rewards.contest_tests import generated_tests, ioi_tests
@@ -234,7 +234,10 @@ def batched(
     size = batch if batch >= 1 else len(tests)
     outcomes: list[Outcome] = []
     for start in range(0, len(tests), size):
-        outcomes += runner.run(submission, tests[start : start + size], limits)
+        try:
+            outcomes += runner.run(submission, tests[start : start + size], limits)
+        except ConfigError as error:  # this row's language is not to be had here; others may be
+            return [Outcome(Verdict.INFRASTRUCTURE, detail=error.findings[0].what)] * len(tests)
         refused = outcomes[-1].verdict is Verdict.REFUSED
         if refused or stop(outcomes):
             break

@@ -9,7 +9,9 @@ from typing import Any
 from r1lab.rewards.answers import final_answer, gold_answer
 from r1lab.rewards.base import Reward
 from r1lab.rewards.choice import letter_of
+from r1lab.rewards.code import last_block, parsed
 from r1lab.rewards.combined import built, only
+from r1lab.rewards.contests import BONUS
 from r1lab.rewards.length import curve
 
 CODE = ("gold_standard_solution", "code")  # columns that hold a program
@@ -22,16 +24,19 @@ def ideal(row: Mapping[str, Any], rewards: Iterable[str] = ()) -> str:
     program, the letter or the boxed gold answer.
 
     Args:
-        row: with `solution` where there is a gold answer, `language` and `gold_standard_solution` or `code` where there
-            is a program.
+        row: with `solution` where there is a gold answer, `gold_standard_solution` or `code` where there is a program,
+            fenced or not, in the language that `language` or `verification_info` says.
         rewards: their names, which say what form is asked for: with `think_format` the prompt opens the think block;
             with `multiple_choice` the answer is a letter; with `code_format` it is a block of code even without a gold
-            program.
+            program; with `ioi_code` that is C++.
     """
     names = set(rewards)
     program = next((str(row[name]) for name in CODE if row.get(name)), None)
     if program is not None or "code_format" in names:
-        content = f"```{row.get('language') or 'python'}\n{(program or 'pass').strip()}\n```"
+        usual = "cpp" if "ioi_code" in names else "python"
+        language = str(row.get("language") or parsed(row.get("verification_info")).get("language") or usual)
+        bare = (program and last_block(program, language)) or program or "pass"
+        content = f"```{language}\n{bare.strip()}\n```"
     else:
         content = boxed(gold_answer(row["solution"]), "multiple_choice" in names) if row.get("solution") else ""
     whole = f"<think>\n{STEPS}\n</think>\n<answer>\n{content}\n</answer>"
@@ -58,4 +63,6 @@ def full_marks(reward: Reward, completion: str = "") -> float:
         return sum(part.weight * full_marks(part, completion) for part in parts)
     if name == "gate":
         return max(full_marks(only(values["then"]), completion), values["otherwise"])
+    if name == "cf_code":
+        return 1.0 + BONUS if values["scoring_mode"] == "weighted_sum" else 1.0
     return 0.0 if name in PENALTIES else 0.5 if name == "length" else 1.0

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,8 @@ from r1lab.rewards.base import Failure
 from r1lab.rewards.verifier import FAULTY, TOO_LONG
 
 SECONDS = 3.0  # of processor time for one comparison
-PATIENCE = 3  # real time that may pass, as a multiple of that, on a machine with much else to do
+LATE = 0.25  # seconds of processor time beyond that, after which a process that has not given up by itself is killed
+STILL = 10.0  # seconds of real time without any processor time, after which a process is taken for stuck
 START_SECONDS = 120.0
 REST = 30.0  # seconds without another try after a process that could not be started
 MOST_WORKERS = 4
@@ -73,16 +74,12 @@ class Worker:
         if not self.child or self.child.poll() is not None:
             self._start()
         assert self.child
-        pid, used = self.child.pid, processor_seconds(self.child.pid)
-        line = self._exchange(json.dumps([answer, gold]), self.seconds * PATIENCE)
+        line = self._exchange(json.dumps([answer, gold]), self._in_time)
         if line:
             reply: Reply = json.loads(line)
             return reply
         if line is None:
-            spent = processor_seconds(pid) - used
             self.close()
-            if spent < self.seconds / 2:
-                raise Killed(f"math-verify's process stood still for {self.seconds * PATIENCE:g} s")
             return TOO_LONG
         ended = self.child.wait()
         self.close()
@@ -112,23 +109,44 @@ class Worker:
             )
         except OSError as error:
             raise CannotStart(f"math-verify's process does not start: {error.strerror}") from error
-        if self._exchange('[null, "1"]', START_SECONDS) != b"false\n":
+        if self._exchange('[null, "1"]', lambda ready: bool(ready.poll(START_SECONDS * 1000))) != b"false\n":
             ended = self.child.poll()
             self.close()
             raise CannotStart(f"math-verify's process does not start (exit code {ended}); its last words are above")
 
-    def _exchange(self, line: str, seconds: float) -> bytes | None:
-        """The child's reply, whole; empty if it dies, None if it does not reply in time."""
+    def _exchange(self, line: str, wait: Callable[[select.poll], bool]) -> bytes | None:
+        """The child's reply, whole; empty if it dies, None if `wait` sees none in time."""
         child = self.child
         assert child and child.stdin and child.stdout
+        ready = select.poll()  # `select.select` knows no descriptor above 1023
+        ready.register(child.stdout, select.POLLIN)
         try:
             child.stdin.write(line.encode() + b"\n")
             child.stdin.flush()
         except BrokenPipeError:
             return b""
-        ready = select.poll()  # `select.select` knows no descriptor above 1023
-        ready.register(child.stdout, select.POLLIN)
-        return child.stdout.readline() if ready.poll(seconds * 1000) else None
+        return child.stdout.readline() if wait(ready) else None
+
+    def _in_time(self, ready: select.poll) -> bool:
+        """Whether the child replies before it has used its processor time, however long that takes on a busy machine.
+
+        Raises:
+            Killed: it gets no processor time at all, and is given up.
+        """
+        assert self.child
+        pid = self.child.pid
+        used = began = processor_seconds(pid)
+        moved = time.monotonic()
+        while not ready.poll(1000 * max(LATE, self.seconds + LATE - (used - began))):
+            before, used = used, processor_seconds(pid)
+            if used - began > self.seconds + LATE:
+                return False
+            if used > before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > STILL:
+                self.close()
+                raise Killed(f"math-verify's process stood still for {STILL:g} s")
+        return True
 
 
 def processor_seconds(pid: int) -> float:

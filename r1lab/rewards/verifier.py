@@ -48,6 +48,7 @@ def main(seconds: float) -> None:
     signal.signal(signal.SIGVTALRM, _too_long)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    compare("1", "1")  # imports what is needed: no question's time
     for line in sys.stdin:
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit = math.ceil(used.ru_utime + used.ru_stime + seconds + GRACE)

@@ -179,6 +179,9 @@ class Sandbox(Protocol):
 
 
 def same_lines(output: str, expected: str) -> bool:
-    """Whether two outputs agree line by line, outer white space of lines and of the whole aside."""
-    ours = [line.strip() for line in output.strip().splitlines()]
-    return ours == [line.strip() for line in expected.strip().splitlines()]
+    """Whether two outputs agree line by line, outer white space of lines and of the whole aside.
+
+    Lines end at a line feed alone: a form feed or a carriage return in the middle of one is no new line.
+    """
+    ours, theirs = ([line.strip() for line in text.strip().split("\n")] for text in (output, expected))
+    return ours == theirs

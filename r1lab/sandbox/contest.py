@@ -28,7 +28,8 @@ LINKED = ("graders/grader.cpp", "graders/stub.cpp")
 INPUT, EXPECTED, OUTPUT = "input.txt", "correct_output.txt", "output.txt"
 BROKEN = "the task's own checker fails"  # how the detail of a fault of the data set begins
 MOST_PROCESSES = 8  # of a submission, in a task with a manager
-PROCESSES, MANAGER_WORDS = (f"task_type_parameters_Communication_{name}" for name in ("num_processes", "manager_args"))
+COMMUNICATION = "task_type_parameters_Communication_"
+PROCESSES, MANAGER_WORDS, BY_NAME = (COMMUNICATION + name for name in ("num_processes", "manager_args", "user_io"))
 Judge = Callable[[Test], Outcome]
 Grade = tuple[float, str]  # a score from 0 to 1, and the checker's words
 
@@ -59,7 +60,7 @@ def ioi(runner: Runner, program: IOIProgram, limits: Limits) -> Judge:
     except ValueError as error:
         unfit = Outcome(Verdict.INFRASTRUCTURE, detail=str(error))
         return lambda test: unfit
-    sources = {name: content for name, content in graders.items() if not _judges(name)}
+    sources = {name: content for name, content in graders.items() if not judges(name)}
     sources[f"graders/{program.task}.cpp"] = text(program.source)
     units = [
         name for name in (f"graders/{program.task}.cpp", "graders/grader.cpp", "graders/stub.cpp") if name in sources
@@ -76,7 +77,7 @@ def ioi(runner: Runner, program: IOIProgram, limits: Limits) -> Judge:
 
     def judge(test: Test) -> Outcome:
         given = text(test.input)
-        if manager and _communicates(settings):
+        if manager and communicates(settings):
             done, manager_words = _communicate(runner, built, manager, given, settings, limits)
         else:
             done, manager_words = runner.once(Job(("./program",), built.collected, given, stack=True), limits), ""
@@ -137,14 +138,15 @@ def settings_of(graders: Mapping[str, bytes]) -> dict[str, Any]:
         raise ValueError(f"{name} is no JSON: {str(error)[:200]}") from error
     if not isinstance(settings, dict):
         raise ValueError(f"{name} must be a JSON object")
-    if "graders/manager.cpp" in graders and _communicates(settings):
+    if "graders/manager.cpp" in graders and communicates(settings):
         settings[PROCESSES] = _processes(settings.get(PROCESSES))
         if "\0" in str(settings.get(MANAGER_WORDS, "")):
             raise ValueError(f"{name}: {MANAGER_WORDS} holds the character NUL")
     return settings
 
 
-def _communicates(settings: Mapping[str, Any]) -> bool:
+def communicates(settings: Mapping[str, Any]) -> bool:
+    """Whether a task's manager talks to the submission; where nothing is said, it does."""
     return bool(settings.get("task_type", "Communication") == "Communication")
 
 
@@ -159,7 +161,7 @@ def _processes(asked: Any) -> int:
     return number
 
 
-def _judges(name: str) -> bool:
+def judges(name: str) -> bool:
     """Whether a file belongs to the judge and is not for the submission's compiler."""
     return name.startswith("checker/") or name == "graders/manager.cpp" or name.endswith(".json")
 
@@ -260,7 +262,7 @@ def _communicate(
         The first of the program's executions that did not go well, else the manager's; and the manager's words.
     """
     count = settings.get(PROCESSES, 1)
-    by_name = settings.get("task_type_parameters_Communication_user_io", "std_io") == "fifo_io"
+    by_name = settings.get(BY_NAME, "std_io") == "fifo_io"
     extra_words = text(str(settings.get(MANAGER_WORDS, ""))).decode().split()
     words: list[str] = []
 

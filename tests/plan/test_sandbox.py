@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -133,16 +132,6 @@ def test_a_file_of_ones_own(r1lab: CommandLine, write: Write) -> None:
         ("sandbox.limits.processes=1.5 is not a whole number", "mine/sandbox/ours.yaml:5", "1"),
         ("sandbox=piston has no endpoint", "override sandbox=ours", None),
     ]
-
-
-def test_tasks_with_a_manager_are_for_others(r1lab: CommandLine, write: Write) -> None:
-    names = ("problem", "answer", "id", "test_names", "grader_files", "time_limit", "memory_limit")
-    write("ioi.jsonl", json.dumps(dict.fromkeys(names, "x")) + "\n")
-    rows = ("dataset=local", "dataset.path=ioi.jsonl", "sandbox.router_url=localhost:1")
-    for sandbox in ("e2b", "morph"):
-        plan = r1lab.plan("reward=[ioi_code]", f"sandbox={sandbox}", *rows, "objective=eval/ioi_code")
-        found = [item for item in plan.findings if "Batch tasks alone" in item.what]
-        assert [(item.severity, item.where) for item in found] == [("warning", f"override sandbox={sandbox}")]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from typing import Any
 
 from hypothesis import HealthCheck, given, seed, settings
@@ -14,6 +15,14 @@ from r1lab.rewards.named import names
 
 PARAMETERS: dict[str, dict[str, Any]] = {"weighted_sum": {"parts": {"accuracy": 1.0, "tag_count": 0.5}}}
 IN_A_SANDBOX = ("code", "binary_code", "ioi_code", "cf_code")
+LIMITS = {"seconds": 1.0, "wall_seconds": 3.0, "memory": 256 << 20}
+SANDBOX = {"name": "local", "limits": LIMITS}
+CASES = [{"input": "2", "output": "4"}, {"input": "", "output": ""}]
+INFOS = [
+    *({"language": "python", "test_cases": CASES}, {"language": "cpp", "test_cases": CASES[:1]}, "{", None, {}, 5),
+    *({"test_cases": [{}]}, {"language": "\ud800", "test_cases": CASES}, {"language": None, "test_cases": [None]}),
+]
+GRADERS = [["graders/t.h", "int f();"], ["graders/grader.cpp", '#include "t.h"\nint main() { return f(); }']]
 PIECES = [
     *("<think>", "<think>\n", "\n</think>\n", "</think>", "<answer>", "\n<answer>\n", "\n</answer>", "</answer>"),
     *("<thi", "</thin", "<answe", "</", "<think><think>", "<answer><answer>", "</think></think>"),
@@ -68,7 +77,24 @@ piece = (
     | st.text(max_size=8)
     | st.text(alphabet=st.characters(categories=["Cs", "Cc", "Sm"]), max_size=4)
 )
+PROGRAM = [
+    "print(",
+    "int(input())",
+    "4)",
+    "\n",
+    "import os\n",
+    "os.abort()",
+    "raise SystemExit(3)",
+    "x = 1" * 9,
+    "(" * 300,
+]
+fenced = st.tuples(
+    st.sampled_from(["```python\n"] * 9 + ["```cpp\n"]),
+    st.lists(st.sampled_from(PROGRAM) | piece, max_size=6).map("".join),
+    st.sampled_from(["\n```", "\n```\n", "```", "\n``` and more"]),
+).map("".join)
 completion = st.one_of(
+    fenced,
     st.lists(piece, max_size=14).map("".join),
     st.lists(piece, max_size=14).map("".join),
     st.lists(piece, max_size=14).map("".join),
@@ -92,8 +118,9 @@ def drawn(count: int, number: int = 0) -> list[str]:
 
 
 def rewards() -> list[Reward]:
-    """Every reward that needs no sandbox."""
-    return [load(name, **PARAMETERS.get(name, {})) for name in names() if name not in IN_A_SANDBOX]
+    """Every reward; those that run programs where bubblewrap is installed."""
+    chosen = [name for name in names() if name not in IN_A_SANDBOX or shutil.which("bwrap")]
+    return [load(name, **PARAMETERS.get(name, {"sandbox": SANDBOX} if name in IN_A_SANDBOX else {})) for name in chosen]
 
 
 def judge(reward: Reward, texts: list[str]) -> list[Mark]:
@@ -105,8 +132,17 @@ def judge(reward: Reward, texts: list[str]) -> list[Mark]:
         prompts=[[{"role": "user", "content": str(place // 4)}] for place in range(count)],
         completion_ids=[[0] * len(text) for text in texts],
         language=[("python", "cpp", None)[place % 3] for place in range(count)],
+        verification_info=[INFOS[place % len(INFOS)] for place in range(count)],
+        id=["t"] * count,
+        official_tests=[CASES] * count,
+        test_names=[["a"]] * count,
+        test_cases=[{"a": ("2", "4")}] * count,
+        grader_files=[GRADERS] * count,
+        time_limit=[0.5] * count,
+        memory_limit=[256.0 if reward.__name__ == "cf_code" else 256 << 20] * count,
     )
     assert len(marks) == count
-    assert not any(isinstance(mark, Failure) for mark in marks)
-    assert all(mark is None or math.isfinite(mark) for mark in marks)  # type: ignore[arg-type]
+    unknown = {"no sandbox runs '\\ud800'"}  # a language that the data set asks for
+    assert {mark.reason for mark in marks if isinstance(mark, Failure)} <= unknown
+    assert all(math.isfinite(mark) for mark in marks if isinstance(mark, float))
     return marks

@@ -257,6 +257,15 @@ def test_failures_of_the_sandbox_are_no_scores(monkeypatch):
     assert cf([py("print(1)")], scoring_mode="pass_fail") == [0.0]
 
 
+@needs_bwrap
+def test_a_language_without_its_compiler_costs_its_rows_alone(monkeypatch):
+    monkeypatch.setattr("r1lab.sandbox.languages.available", lambda language: language.name == "python")
+    found = cf([py("print(1)"), cpp("int main() {}")], language="python")
+    assert isinstance(found[0], float) and found[1] == -1.0
+    (found,) = cf([cpp("int main() {}")], language="cpp")
+    assert found == Failure("c++ programs need g++, which is not on this machine")
+
+
 def test_batches_stop_where_the_scoring_allows_it(monkeypatch):
     passed, wrong = Verdict.PASSED, Verdict.WRONG
     sandbox = Scripted(passed, passed, wrong, passed)

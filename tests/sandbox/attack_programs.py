@@ -256,6 +256,26 @@ with open("/tmp/x", "wb") as file:
         M,
     ),
     python("inodes", "for number in range(1 << 20): open(f'/tmp/{number}', 'w').close()\n", C, M, T),
+    python(
+        "deep-folders",
+        """
+try:
+    while True:
+        os.mkdir("d")
+        os.chdir("d")
+except OSError:
+    pass
+""",
+        P,
+        T,
+        M,
+    ),
+    Attack(
+        "vfork-bomb",
+        "#include <unistd.h>\nint main() { for (;;) if (vfork() == 0) for (;;) if (vfork() != 0) pause(); }\n",
+        (C, T),
+        "c",
+    ),
     python("flood-stdout", "while True: os.write(1, bytes(1 << 16))\n", C, M, cause="output"),
     python("flood-stderr", "while True: os.write(2, bytes(1 << 16))\n", C, M, cause="output"),
     Attack("flood-c", '#include <stdio.h>\nint main() { for (;;) puts("flood"); }\n', (C,), "c", "output"),
@@ -409,6 +429,17 @@ tried("path", reach, socket.AF_UNIX, target["socket"])
 for family in (16, 17, 38, 40):  # netlink, packet, crypto, the virtual machine's host
     tried(f"family {family}", socket.socket, family, socket.SOCK_DGRAM if family != 38 else 5)
 tried("raw", socket.socket, socket.AF_INET, socket.SOCK_RAW, 1)
+""",
+    ),
+    python(
+        "terminals",
+        """
+import fcntl
+for fd in range(3):
+    for request in (0x5401, 0x540E, 0x5412):  # TCGETS, TIOCSCTTY, TIOCSTI
+        tried(f"request {request:x}", fcntl.ioctl, fd, request, b"x" * 64)
+for path in ("/dev/tty", "/dev/ptmx", "/dev/pts/0", "/dev/console", "/dev/tty1", "/dev/vcs"):
+    tried(path, open, path, "r+")
 """,
     ),
     python(

@@ -20,7 +20,7 @@ from r1lab.sandbox.base import Limits, Program, Test, Verdict
 from r1lab.sandbox.box import Box
 from r1lab.sandbox.job import Job
 from r1lab.sandbox.local import LocalSandbox
-from tests.sandbox.attack_programs import ALL, HEAD, Attack
+from tests.sandbox.attack_programs import ALL, FINDERS, HEAD, HOGS, STAYERS, Attack
 from tests.sandbox.attacking import Ring, targets
 
 PYTHON = Path("/usr/bin/python3")
@@ -36,7 +36,20 @@ def aims() -> Iterator[dict[str, object]]:
         yield found
 
 
-@pytest.fixture(scope="module", params=["cgroup", "watcher"])
+TREES = ("cgroup", "watcher")
+
+
+def attacks() -> Iterator[object]:
+    """Every attack, each with who holds the limits: what takes or leaves something behind both, the others one by
+    turns."""
+    for tree in TREES:
+        for number, attack in enumerate(ALL):
+            both = attack in (*HOGS, *STAYERS, FINDERS[0])
+            marks = () if both or TREES[number % 2] == tree else pytest.mark.slow
+            yield pytest.param(tree, attack, id=f"{tree}-{attack.name}", marks=marks)
+
+
+@pytest.fixture(scope="module")
 def ring(request: pytest.FixtureRequest, aims: dict[str, object]) -> Iterator[Ring]:
     try:
         made = Ring(request.param, aims)
@@ -48,7 +61,7 @@ def ring(request: pytest.FixtureRequest, aims: dict[str, object]) -> Iterator[Ri
     made.close()
 
 
-@pytest.mark.parametrize("attack", ALL, ids=lambda attack: attack.name)
+@pytest.mark.parametrize(("ring", "attack"), list(attacks()), indirect=["ring"], scope="module")
 def test_withstands(ring: Ring, attack: Attack) -> None:
     ring.withstand(attack)
 

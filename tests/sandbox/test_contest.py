@@ -15,7 +15,7 @@ from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, T
 from r1lab.sandbox.local import LocalSandbox
 
 PROBLEMS = Path(__file__).with_name("problems")
-LIMITS = Limits(seconds=1.0, wall_seconds=4.0, memory=128 << 20)
+LIMITS = Limits(seconds=1.0, wall_seconds=20.0, memory=128 << 20)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from r1lab.remote import retrying
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Program, Test, Verdict
 from tests.sandbox.providers import E2B, Failure, Morph, Provider
 from tests.sandbox.stand_in import cut, standing_in
+from tests.sandbox.test_contest import HALVE, ioi
 
 DOUBLE = Program("python", "print(int(input()) * 2)")
 LIMITS = Limits(seconds=1, wall_seconds=2, memory=128 << 20)
@@ -91,7 +92,14 @@ def test_no_expected_output_leaves(make: Make, provider: Provider) -> None:
     make().run(DOUBLE, [Test("1", "never-to-be-sent")], LIMITS)
     sent = "".join(provider.bodies)
     carried = [body for body in provider.bodies if not body.startswith(('"""', "\nimport"))]
-    texts = [sent, *(unpacked(item) for body in carried for item in re.findall(r"eJ[A-Za-z0-9+/=]{20,}", body))]
+    texts = [
+        sent,
+        *(
+            unpacked(item)
+            for body in carried
+            for item in re.findall(r"(?<![A-Za-z0-9+/])e[JN][A-Za-z0-9+/=]{20,}", body)
+        ),
+    ]
     assert any('"print(int(input()) * 2)"' in text for text in texts)  # the job was looked into
     assert not any("never-to-be-sent" in text for text in texts)
 
@@ -152,9 +160,16 @@ def test_codeforces(make: Make) -> None:
     assert outcome.passed
 
 
-def test_a_task_with_a_manager_is_refused(make: Make) -> None:
-    with pytest.raises(ConfigError, match="of the kind Communication"):
-        make().run(IOIProgram("sum", "", {"graders/manager.cpp": "int main() {}"}), [Test()])
+@pytest.mark.parametrize("way", ["std_io", "fifo_io"])
+def test_a_task_with_a_manager(make: Make, way: str) -> None:
+    outcomes = make().run(ioi("guess", HALVE, user_io=way), [Test("1000 77"), Test("1000 1000")], LIMITS)
+    assert [(item.verdict, item.score, item.detail) for item in outcomes] == [(Verdict.PASSED, 1.0, "found")] * 2
+
+
+def test_a_task_that_asks_for_too_much_is_no_wrong_answer(make: Make) -> None:
+    (outcome,) = make().run(ioi("guess", HALVE, num_processes=99), [Test("1000 77")], LIMITS)
+    assert outcome.verdict is Verdict.INFRASTRUCTURE
+    assert "99 processes" in outcome.detail
 
 
 async def busy(_request: web.Request) -> web.Response:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +19,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from r1lab.errors import ConfigError
+from r1lab.sandbox.local import LocalSandbox
+from r1lab.sandbox_server.server import SandboxServer
+from r1lab.sandbox_server.serving import rename_job, serve
 from tests.command_line import CommandLine
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
@@ -168,34 +174,37 @@ def test_slurm_hears_of_it(start: Start, tmp_path: Path) -> None:
     assert "whoever reaches this port may run programs" in said
 
 
-def test_one_job_of_an_array_is_renamed_alone(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/told\n')
-    (tmp_path / "scontrol").chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    process, _ = start(SLURM_JOB_ID="4711", SLURM_ARRAY_JOB_ID="4711", SLURM_ARRAY_TASK_ID="2", PATH=path)
-    process.terminate()
-    assert "job 4711_2 is now piston-worker-" in rest(process)
-    assert (tmp_path / "told").read_text().split()[1] == "JobId=4711_2"
+def scontrol(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts an scontrol on PATH, and this process into a Slurm job."""
+    (folder / "scontrol").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
 
 
-def test_slurm_without_scontrol_is_no_end(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'Access denied' >&2\nexit 1\n")
-    (tmp_path / "scontrol").chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    process, _ = start("task.host=127.0.0.1", SLURM_JOB_ID="4711", PATH=path, PISTON_TOKEN="s3cret")
-    process.terminate()
-    said = rest(process)
+def test_one_job_of_an_array_is_renamed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scontrol(tmp_path, f'echo "$@" > {tmp_path}/told', monkeypatch)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "4711")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+    assert "job 4711_2 is now piston-worker-2000" in rename_job(2000)
+    assert (tmp_path / "told").read_text().split() == ["update", "JobId=4711_2", "JobName=piston-worker-2000"]
+
+
+def test_slurm_without_scontrol_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scontrol(tmp_path, "echo 'Access denied' >&2\nexit 1", monkeypatch)
+    said = rename_job(2000)
     assert "job 4711 keeps its name" in said
     assert "Access denied" in said
-    assert "s3cret" not in said
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert rename_job(2000) == ""
 
 
-def test_an_address_that_is_taken(start: Start, tmp_path: Path) -> None:
-    _, url = start()
-    port = url.rpartition(":")[2]
-    command = [sys.executable, "-m", "r1lab", "task=sandbox_server", f"task.port={port}"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, env=environment)
+def test_an_address_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "r1lab", "task=sandbox_server", f"task.port={port}"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
     assert "Traceback" not in done.stderr
@@ -209,15 +218,14 @@ def test_an_address_that_is_taken(start: Start, tmp_path: Path) -> None:
         ("a..b", "no host can have that name"),
     ],
 )
-def test_an_address_that_is_not_this_machines(tmp_path: Path, host: str, why: str) -> None:
-    command = [sys.executable, "-m", "r1lab", "task=sandbox_server", "task.port=0", f"task.host={host}"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert f"cannot listen on {host}:0: {why}" in done.stderr
-    assert "task.host=127.0.0.1" in done.stderr
-    assert "task.port=0" not in done.stderr
-    assert "Traceback" not in done.stderr
+def test_an_address_that_is_not_this_machines(host: str, why: str) -> None:
+    server = SandboxServer(LocalSandbox(workers=1))
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(serve(server, host, 0, 1.0, lambda *_: None))
+    said = caught.value.findings[0].text()
+    assert f"cannot listen on {host}:0: {why}" in said
+    assert "task.host=127.0.0.1" in said
+    assert "task.port=0" not in said
 
 
 def test_its_plan(r1lab: CommandLine) -> None:
