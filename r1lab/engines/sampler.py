@@ -71,7 +71,8 @@ class RowDice:
 
     def uniform(self, rows: Tensor, step: int) -> Tensor:
         """Numbers in [0, 1), float64, (n, 1), for some rows (n,) at a step."""
-        x = _mixed(self.seeds[rows]) + (step + 1) * GOLDEN
+        begun = _mixed(self.seeds[rows])
+        x = begun + torch.full_like(begun, step + 1) * GOLDEN  # a tensor's product wraps around, Python's does not
         return ((_mixed(x) >> 11) & (2**53 - 1)).double()[:, None] / 2**53
 
 
