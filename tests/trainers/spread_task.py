@@ -18,7 +18,7 @@ from trl import GRPOConfig, SFTConfig
 from r1lab.models.loading import gathered, load_model
 from r1lab.models.tokens import load_tokenizer
 from r1lab.runs.folder import Onlooker, RunFolder
-from r1lab.tasks.training import quiet
+from r1lab.tasks.quiet import quiet
 from r1lab.trainers import ranks
 from r1lab.trainers.grpo import GRPO
 from r1lab.trainers.sft import SFT
