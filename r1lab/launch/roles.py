@@ -105,7 +105,7 @@ def roles(cfg: DictConfig) -> tuple[Roles, ...]:
     """
     accelerator = cfg.accelerator
     training, serving = int(accelerator.get("nodes") or 1), server_nodes(cfg)
-    processes = int(accelerator.processes)
+    processes = int(accelerator.processes or 1)
     on_gpus = accelerator.device == "cuda" and cfg.get("trainer")
     devices = tuple(range(processes)) if on_gpus else ()
     split = {name: int(cfg.engine.get(f"{name}_parallel") or 1) for name in ("tensor", "pipeline", "data")}

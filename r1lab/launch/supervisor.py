@@ -229,7 +229,7 @@ class Supervisor:
 def together(cfg: DictConfig) -> bool:
     """Whether training processes meet: there are several, or one that is wrapped as several would be."""
     accelerator = cfg.accelerator
-    several = accelerator.processes * (accelerator.get("nodes") or 1) > 1
+    several = (accelerator.processes or 1) * (accelerator.get("nodes") or 1) > 1
     return bool(several or (cfg.get("trainer") and accelerator.kind in ("zero", "fsdp")))
 
 
