@@ -18,12 +18,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab import console
-from r1lab.config.compose import BASIC_LAUNCHER, SLURM, register, session, using
+from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
 from r1lab.config.experiments import CONF, user_folders
 from r1lab.errors import ConfigError, R1labError
 from r1lab.launch import failures
 from r1lab.launch.local import audit, launch
-from r1lab.plan.cluster import TASK_ID
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
 from r1lab.wording import display
@@ -43,10 +42,9 @@ def main() -> None:
             if arguments.help or arguments.hydra_help or arguments.shell_completion:
                 run_hydra(sys.argv[1:] if arguments.shell_completion else flags)
                 sys.exit(0)
-            words = with_cluster(arguments.overrides)
-            request = check(words, arguments.config_dir, arguments.multirun)
+            request = check(arguments.overrides, arguments.config_dir, arguments.multirun)
             if looks:
-                run_hydra([*flags, *words])
+                run_hydra([*flags, *request.words])
             elif request.dry_run:
                 console.show_plans(request.plans, as_json=request.dry_run == "json")
                 if request.dry_run == "full":
@@ -98,18 +96,6 @@ def run_audits(request: Request) -> None:
     console.show_audit([finding for finding in findings if finding.severity != "error"])
     if errors := [finding for finding in dict.fromkeys(findings) if finding.severity == "error"]:
         raise ConfigError(errors)
-
-
-def with_cluster(words: Sequence[str]) -> list[str]:
-    """The words, with `cluster=slurm` where Slurm's launcher was chosen without saying which cluster.
-
-    An array task's id, 123_4, stays one: Hydra would read it as the number 1234.
-    """
-    words = [TASK_ID.sub(r"'\1'", word) if word.startswith("cluster.after=") else word for word in words]
-    chosen = [word for word in words if word.startswith("hydra/launcher=")]
-    if chosen[-1:] != [f"hydra/launcher={SLURM}"] or any(word.startswith("cluster=") for word in words):
-        return words
-    return [*words, "cluster=slurm"]
 
 
 def elsewhere(request: Request) -> bool:

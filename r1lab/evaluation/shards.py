@@ -21,7 +21,7 @@ class Shard:
 
     def __init__(self, engine: Engine, rows: Dataset, parts: int):
         self.engine = engine
-        self.filler = list(rows["prompt"][:1])
+        self.filler = list(rows["prompt"][:1]) if len(rows) else []
         self.size = -(-len(rows) // parts)
 
     def generate(

@@ -27,6 +27,18 @@ MEMORY = re.compile(r"\d+[KMGT]?")
 OPTION = re.compile(r"[a-z][a-z-]+")
 
 
+def with_cluster(words: Sequence[str]) -> list[str]:
+    """The words, with `cluster=slurm` where Slurm's launcher was chosen without saying which cluster.
+
+    An array task's id, 123_4, stays one: Hydra would read it as the number 1234.
+    """
+    words = [TASK_ID.sub(r"'\1'", word) if word.startswith("cluster.after=") else word for word in words]
+    chosen = [word for word in words if word.startswith("hydra/launcher=")]
+    if chosen[-1:] != [f"hydra/launcher={SLURM}"] or any(word.startswith("cluster=") for word in words):
+        return words
+    return [*words, "cluster=slurm"]
+
+
 def check_cluster(cfg: DictConfig, where: Where) -> list[Finding]:
     """Findings about the `cluster` node of a resolved run; what only the cluster itself knows is asked of it."""
     cluster = cfg.cluster
@@ -61,7 +73,8 @@ def check_cluster(cfg: DictConfig, where: Where) -> list[Finding]:
     try:
         return _check_partition(cfg, where) + _check_accounts(cfg, where)
     except SlurmError as error:
-        return [Finding(str(error), where("cluster"), fix="sinfo shows whether the cluster answers")]
+        severity = "warning" if cfg.dry_run else "error"
+        return [Finding(str(error), where("cluster"), fix="sinfo shows whether the cluster answers", severity=severity)]
 
 
 def check_job_ids(words: Iterable[str]) -> list[Finding]:

@@ -18,7 +18,7 @@ from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_
 from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.cluster import check_array, check_evaluations, check_job_ids
+from r1lab.plan.cluster import check_array, check_evaluations, check_job_ids, with_cluster
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of
@@ -60,6 +60,7 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     Raises:
         ConfigError: with the findings of all runs.
     """
+    words = with_cluster(words)
     if resumed := value_of(words, "resume"):
         planned = plan_resumed(Path(resumed), words)
         kept = words_for_hydra(words)

@@ -29,6 +29,7 @@ NEED = {  # options that name nothing by themselves
     "dataset/local": "dataset.path has no value",
     "dataset/mixture": "dataset.datasets has no value",
     "task/import_recipe": "task.path has no value",
+    "task/cancel": "task.run has no value",
     "task/push": "task.run has no value",
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
@@ -36,6 +37,7 @@ NEED = {  # options that name nothing by themselves
 ELSEWHERE = {
     "adapter/qlora": "adapter.quantisation",
     "engine/vllm": "engine=vllm needs vllm",
+    **{f"cluster/{file.stem}": ("sbatch is not on PATH", "sinfo: ") for file in CONF.glob("cluster/*.yaml")},
 }  # options that need what the machine of the tests may lack
 PLANNED = {f"accelerator/{file.stem}" for file in CONF.glob("accelerator/*.yaml")} - {
     "accelerator/auto",
@@ -109,6 +111,7 @@ def test_an_option_for_other_machines_plans_with_a_warning(option: str, r1lab: C
     group, _, name = option.partition("/")
     plan = r1lab.plan(*words_for(option), "dry_run=true")
     assert plan.cfg[group].name == name and plan.errors == []
+    assert option != "cluster/local" or not plan.findings
     assert all(finding.what.startswith(ELSEWHERE[option]) for finding in plan.findings)
 
 

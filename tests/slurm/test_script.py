@@ -131,7 +131,7 @@ def test_options_that_r1lab_sets_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_array_task_is_not_read_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     from r1lab.errors import ConfigError
-    from r1lab.main import with_cluster
+    from r1lab.plan.cluster import with_cluster
 
     monkeypatch.setattr("r1lab.plan.cluster.present", lambda: False)
     with session(), pytest.raises(ConfigError) as caught:
