@@ -32,7 +32,13 @@ TICK, LEAVING = 0.2, 20.0  # seconds between two looks; seconds that workers wai
 COUNT = """
 import sys, time, ray
 address, wanted, limit = sys.argv[1], int(sys.argv[2]), time.time() + float(sys.argv[3])
-ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+while not ray.is_initialized():
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except ConnectionError:  # the head answers before it is ready
+        if time.time() > limit:
+            raise
+        time.sleep(0.5)
 while len(alive := [node for node in ray.nodes() if node["Alive"]]) < wanted:
     if time.time() > limit:
         sys.exit(f"{len(alive)} of {wanted} nodes have joined")
