@@ -32,7 +32,13 @@ TICK, LEAVING = 0.2, 20.0  # seconds between two looks; seconds that workers wai
 COUNT = """
 import sys, time, ray
 address, wanted, limit = sys.argv[1], int(sys.argv[2]), time.time() + float(sys.argv[3])
-ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+while not ray.is_initialized():
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except ConnectionError:  # the head answers before it is ready
+        if time.time() > limit:
+            raise
+        time.sleep(0.5)
 while len(alive := [node for node in ray.nodes() if node["Alive"]]) < wanted:
     if time.time() > limit:
         sys.exit(f"{len(alive)} of {wanted} nodes have joined")
@@ -86,6 +92,7 @@ class Part:
         self.cfg, self.node, self.folder, self.asked = cfg, node, folder, asked
         self.address = node.addresses[node.index] if node.count > 1 else socket.gethostbyname(socket.gethostname())
         self.head = node.addresses[0] if node.count > 1 else self.address
+        self.ready = folder / "nodes" / node.attempt / "head-ready"
         self.done = folder / "nodes" / node.attempt / "server-ended"
         self.until = time.monotonic() + cfg.task.start_timeout
         self.children: list[Server] = []
@@ -152,7 +159,9 @@ class Head(Part):
         )
         if not self.wait(lambda: reachable(self.address, ray_port()), "Ray's head did not answer"):
             return
-        self.count()
+        self.count(1)  # it listens before it can take others in
+        write_atomic(self.ready, "")
+        say(f"ray {self.address}:{ray_port()}: {self.count(self.node.count)}")
         say(f"dashboard http://{self.address}:{dashboard}")
         if self.cfg.task.serve:
             self.serve()
@@ -160,18 +169,18 @@ class Head(Part):
             self.look()
             time.sleep(TICK)
 
-    def count(self) -> None:
-        """Wait until every node has joined.
+    def count(self, nodes: int) -> str:
+        """Wait until so many nodes have joined; how many nodes and GPUs there are.
 
         Raises:
             RunError: they have not in time.
         """
         left = f"{max(1.0, self.until - time.monotonic()):.0f}"
-        command = [sys.executable, "-c", COUNT, f"{self.address}:{ray_port()}", str(self.node.count), left]
+        command = [sys.executable, "-c", COUNT, f"{self.address}:{ray_port()}", str(nodes), left]
         counted = subprocess.run(command, env=scrubbed(), capture_output=True, text=True)
         if counted.returncode:
             raise RunError(f"Ray: {(counted.stderr.strip().splitlines() or ['it did not answer'])[-1]}")
-        say(f"ray {self.address}:{ray_port()}: {counted.stdout.strip()}")
+        return counted.stdout.strip()
 
     def serve(self) -> None:
         """Start the server over all nodes and wait until it is ready."""
@@ -199,7 +208,7 @@ class Worker(Part):
     """A node that joins the head's Ray."""
 
     def work(self) -> None:
-        if not self.wait(lambda: reachable(self.head, ray_port()), f"Ray's head at {self.head} did not answer"):
+        if not self.wait(self.ready.exists, f"Ray's head at {self.head} was not ready"):
             return
         self.start_ray(f"--address={self.head}:{ray_port()}")
         leave: float | None = None

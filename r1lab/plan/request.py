@@ -88,7 +88,7 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         try:
             plans.append(plan_words(job, folder, None if number else composed))
             new = plans[-1].errors
-            _planned[tuple(job)] = plans[-1]
+            _planned[_key(job)] = plans[-1]
         except ConfigError as error:
             new = error.findings
         for finding in new:
@@ -191,11 +191,16 @@ def plan_submitted(words: Sequence[str], run_dir: Path) -> Plan:
     if resumed := value_of(words, "resume"):
         with session():
             return plan_resumed(Path(resumed), words)
-    planned = _planned.get(tuple(words))
+    planned = _planned.get(_key(words))
     if planned is not None and planned.run_dir == run_dir:
         return require(planned)
     with session():
         return require(plan_words(words, run_dir))
+
+
+def _key(words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a run without those about Hydra itself, which its launchers are not told."""
+    return tuple(word for word in words if not word.startswith(("hydra.", "hydra/")))
 
 
 def plan_job(cfg: DictConfig, run_dir: Path, words: Sequence[str]) -> Plan:
