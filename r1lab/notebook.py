@@ -13,6 +13,7 @@ from r1lab.config.compose import compose_words, run_dir, session
 from r1lab.errors import ConfigError, Finding
 from r1lab.launch.local import launch
 from r1lab.plan.checks import require
+from r1lab.plan.cluster import with_cluster
 from r1lab.plan.request import plan_fresh
 from r1lab.plan.words import check_words, finding_of
 
@@ -30,12 +31,13 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig
     Raises:
         ConfigError: with every word that does not fit.
     """
+    words = with_cluster(overrides)
     with session(config_dir):
-        findings = check_words(overrides)
+        findings = check_words(words)
         if findings:
             raise ConfigError(findings)
         try:
-            return compose_words(overrides)[0]
+            return compose_words(words)[0]
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError([finding_of(error)]) from error
 

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "doctor": {"config", "plan", *FLOOR},
     "recipes": {"config", "plan", *FLOOR},
     "launch.roles": FLOOR,  # pure: the planner reads it as well
-    "launch.environment": set(),
+    "launch.environment": {"launch"},
     "launch.leash": {"launch"},
     "launch.keeper": set(),
     "launch.children": {"launch"},
@@ -112,6 +112,7 @@ MAY_IMPORT = {
         "evaluation",
         "generation",
         "hub",
+        "launch",  # the names of what a launch puts into the environment
         "models",
         "recipes",
         "report",

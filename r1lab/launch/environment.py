@@ -9,6 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from r1lab.launch import GIVEN
 from r1lab.plan.hardware import cores
 
 SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their names
@@ -63,7 +64,7 @@ def environment(cfg: DictConfig, processes: int = 1) -> dict[str, str]:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TRL_EXPERIMENTAL_SILENCE": "1",
     }
-    env = {**quiet, **env}
+    before, env = env, {**quiet, **env}
     if cfg.accelerator.threads:
         env["OMP_NUM_THREADS"] = threads
     if cfg.accelerator.device == "cpu":
@@ -72,6 +73,7 @@ def environment(cfg: DictConfig, processes: int = 1) -> dict[str, str]:
     fetches = on_a_hub(cfg.dataset) or cfg.task.get("against")
     if not fetches and (cfg.model.path or cfg.model.build) and not pushes:
         env["HF_HUB_OFFLINE"] = "1"  # nothing of this run is on a hub: never wait for one
+    env[GIVEN] = " ".join(sorted(name for name in env if env[name] != before.get(name)))
     paths = [str(Path.cwd()), env.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return env

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from omegaconf import DictConfig
@@ -75,17 +75,6 @@ def check_cluster(cfg: DictConfig, where: Where) -> list[Finding]:
     except SlurmError as error:
         severity = "warning" if cfg.dry_run else "error"
         return [Finding(str(error), where("cluster"), fix="sinfo shows whether the cluster answers", severity=severity)]
-
-
-def check_job_ids(words: Iterable[str]) -> list[Finding]:
-    """Ids of array tasks that Hydra would read as numbers, since 13_4 is one in its grammar."""
-    findings = []
-    for word in words:
-        if word.startswith("cluster.after="):
-            for task in TASK_ID.findall(word):
-                what = f"cluster.after: {task} without quotes is the number {task.replace('_', '')}"
-                findings.append(Finding(what, f"override {word}", fix=f"cluster.after=['{task}']"))
-    return findings
 
 
 def check_evaluations(cfg: DictConfig, check: Callable[[Sequence[str]], list[Finding]], where: Where) -> list[Finding]:

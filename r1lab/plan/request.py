@@ -18,7 +18,7 @@ from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_
 from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.cluster import check_array, check_evaluations, check_job_ids, with_cluster
+from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of
@@ -69,7 +69,7 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if many else []
         where_to = hydra_cfg.sweep_dir if many else None
         return Request([planned], [*kept, *sweep], where_to, planned.cfg.dry_run, hydra_cfg.launcher)
-    findings = check_words(words) + check_job_ids(words)
+    findings = check_words(words)
     if findings:
         raise ConfigError(findings)
     jobs = jobs_of(words)

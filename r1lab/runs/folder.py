@@ -136,15 +136,19 @@ class RunFolder:
                 kept = [dumps(record) + "\n" for record in self.records(stream) if record["step"] <= step]
                 write_atomic(self.path / stream, "".join(kept))
 
+    def whole_checkpoints(self) -> list[Path]:
+        """The checkpoints that were written to their end, by step."""
+        whole = (path.parent for path in self.checkpoints.glob(f"checkpoint-*/{COMPLETE}"))
+        return sorted(whole, key=step_of)
+
     def last_checkpoint(self) -> Path | None:
-        """The newest whole checkpoint; half-written ones are removed."""
-        found = []
-        for path in self.checkpoints.glob("checkpoint-*"):
-            if (path / COMPLETE).is_file():
-                found.append(path)
-            else:
-                shutil.rmtree(path)
-        return newest(found)
+        """The newest whole checkpoint."""
+        return next(reversed(self.whole_checkpoints()), None)
+
+    def drop_half_written(self) -> None:
+        """Remove the checkpoints that a kill left unfinished: for the process that is about to write there, alone."""
+        for path in set(self.checkpoints.glob("checkpoint-*")) - set(self.whole_checkpoints()):
+            shutil.rmtree(path)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -187,14 +191,13 @@ class Onlooker(RunFolder):
     def rewind(self, step: int) -> None:
         """Write nothing."""
 
-    def last_checkpoint(self) -> Path | None:
-        """The newest whole checkpoint; half-written ones are not this process's to remove."""
-        return newest([path for path in self.checkpoints.glob("checkpoint-*") if (path / COMPLETE).is_file()])
+    def drop_half_written(self) -> None:
+        """Remove nothing."""
 
 
-def newest(checkpoints: list[Path]) -> Path | None:
-    """The checkpoint of the highest step."""
-    return max(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def storage_cause(error: BaseException) -> str | None:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from r1lab.runs.folder import RunFolder
+from r1lab.runs.folder import RunFolder, step_of
 from r1lab.slurm.commands import Job, jobs
 from r1lab.slurm.record import Submitted
 from r1lab.slurm.script import LOG
@@ -92,7 +92,8 @@ def status(item: Submitted, job: Job | None) -> Status:
     if state == "done":
         metrics = {**metrics, **folder.read_json("metrics.json")}
     if state == "queued" and manifest:
-        why = f"{why}; it goes on from step {_checkpoint(folder)}"
+        last = folder.last_checkpoint()
+        why = f"{why}; it goes on from step {step_of(last) if last else 0}"
     told = job or Job("")
     return Status(item.run, item.job, state, why, step, _steps(item.run), metrics, told.state, told.elapsed, told.nodes)
 
@@ -183,9 +184,3 @@ def _steps(run: Path) -> int | None:
         return None
     most = (RunFolder(run).read_config().get("trainer") or {}).get("max_steps")
     return int(most) if most and most > 0 else None
-
-
-def _checkpoint(folder: RunFolder) -> int:
-    """The step of the newest whole checkpoint; 0 where there is none."""
-    whole = [path.parent.name for path in folder.checkpoints.glob("checkpoint-*/COMPLETE")]
-    return max((int(name.rpartition("-")[2]) for name in whole), default=0)

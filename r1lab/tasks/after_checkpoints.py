@@ -11,21 +11,28 @@ import logging
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 from r1lab.hub.content import stage
+from r1lab.launch import GIVEN, OWN
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.ledger import Ledger
 from r1lab.slurm.commands import environment
 
 log = logging.getLogger("r1lab")
-RANKS = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "R1LAB_", "OMP_")
-KEPT = ("R1LAB_CACHE",)
+RANKS = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
+PLACES = ("CUDA_VISIBLE_DEVICES", "GLOO_SOCKET_IFNAME", "VLLM_HOST_IP")  # of the node that trains
 PATIENCE = 120  # seconds that the end of the training waits for submissions under way
+
+
+def untrained(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what the launch of this training has put there."""
+    given = {*env.get(GIVEN, "").split(), *OWN, *PLACES}
+    return {name: value for name, value in env.items() if name not in given and not name.startswith(RANKS)}
 
 
 class AfterCheckpoints(TrainerCallback):
@@ -61,11 +68,15 @@ class AfterCheckpoints(TrainerCallback):
         chosen = [] if any(word.startswith("model=") for word in words) else [f"model={self.model}"]
         where = [f"model.path='{place / 'model'}'", f"hydra.sweep.dir='{place / str(number)}'", "cluster.wait=false"]
         command = [sys.executable, "-m", "r1lab", *words, *chosen, *where]
-        env = {name: value for name, value in environment().items() if name in KEPT or not name.startswith(RANKS)}
         said = place / f"submitted-{number}.log"
         with said.open("wb") as file:  # in a session of its own: the training's end does not take it along
             child = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+                command,
+                env=untrained(environment()),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
             )
         self.begun[said] = child
 

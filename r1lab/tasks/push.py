@@ -14,7 +14,7 @@ from r1lab.config.schema import Hub
 from r1lab.errors import ConfigError, Finding, HubError
 from r1lab.hub.client import connect
 from r1lab.hub.pending import expect, expect_checkpoint, kind_of, ledger, open_pushes, push_open, repo_of
-from r1lab.runs.folder import COMPLETE, RunFolder
+from r1lab.runs.folder import RunFolder, step_of
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
 
@@ -71,9 +71,8 @@ def gather(folder: RunFolder, own: DictConfig, settings: DictConfig) -> None:
     if finished and (settings.revision not in pushes or settings.revision in elsewhere):
         expect(folder, settings.revision, kind, kind=kind)
     if settings.checkpoints:
-        for path in sorted(folder.checkpoints.glob("checkpoint-*")):
-            if (path / COMPLETE).is_file():
-                expect_checkpoint(folder, settings, path, int(path.name.rpartition("-")[2]))
+        for path in folder.whole_checkpoints():
+            expect_checkpoint(folder, settings, path, step_of(path))
     if not finished and not ledger(folder).read().get("pushes"):
         what = f"{folder.path} holds no finished {kind}"
         raise ConfigError([Finding(what, "task.run", fix="hub=push hub.checkpoints=true pushes its checkpoints")])

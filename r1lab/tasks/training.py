@@ -26,7 +26,7 @@ from r1lab.models.saving import save
 from r1lab.models.tokens import load_tokenizer
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
-from r1lab.runs.folder import RunFolder
+from r1lab.runs.folder import RunFolder, step_of
 from r1lab.tasks import audit
 from r1lab.tasks.after_checkpoints import AfterCheckpoints
 from r1lab.tasks.quiet import named
@@ -99,8 +99,9 @@ def train(
         The run's final metrics: the last evaluation and, as `<name>_before`, the first; steps and seconds.
     """
     complete_head(trainer.model)
+    folder.drop_half_written()
     checkpoint = folder.last_checkpoint()
-    folder.rewind(int(checkpoint.name.rpartition("-")[2]) if checkpoint else -1)
+    folder.rewind(step_of(checkpoint) if checkpoint else -1)
     meet()  # the others read what the first one has left
     started = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
     stream = Stream(folder, started)

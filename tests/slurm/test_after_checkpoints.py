@@ -9,9 +9,12 @@ import pytest
 
 from r1lab.config.compose import session
 from r1lab.errors import ConfigError
+from r1lab.launch import COMMAND
+from r1lab.launch.environment import environment, scrubbed
 from r1lab.plan.request import plan_request
 from r1lab.report.page import write_page
 from r1lab.report.records import read_run
+from r1lab.tasks.after_checkpoints import untrained
 from tests.conftest import SMALL
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_queue import sweep_of
@@ -26,6 +29,23 @@ def test_a_command_with_a_typo_or_without_a_queue_is_refused() -> None:
     assert first.where.startswith("eval.checkpoints, override task=evl")
     assert "would run beside the training" in second.what
     assert second.fix == "add cluster=slurm to it"
+
+
+def test_an_evaluation_gets_the_environment_that_the_training_was_started_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("R1LAB_ENGINE_KEY", "kept")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    started_from = scrubbed()
+    with session():
+        env = environment(plan_request(["accelerator=cpu"]).plans[0].cfg)
+    assert env["HF_HUB_OFFLINE"] == "1" and env["CUDA_VISIBLE_DEVICES"] == ""
+    inside = {**env, COMMAND: "typed", "RANK": "1", "MASTER_ADDR": "node", "GLOO_SOCKET_IFNAME": "eth0"}
+    after = untrained(inside)
+    for item in (after, started_from):
+        item.pop("PYTHONPATH", None)  # the working directory's, which is the same
+    assert after == {name: value for name, value in started_from.items() if name != "CUDA_VISIBLE_DEVICES"}
 
 
 @pytest.mark.slurm
