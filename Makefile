@@ -63,7 +63,7 @@ test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, ten
 test-slurm: $(VENV)/installed-dev  ## tests on a virtual Slurm cluster: needs root, slurm-wlm, munge, iproute2
 	$(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)
 
-check: $(VENV)/installed-dev  ## what CI runs: format, lint, types, tests
+check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
