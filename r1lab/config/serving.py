@@ -12,18 +12,31 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-MASTER_PORT = 29560  # where the nodes of one server meet
-TRAINABLE = {"weight-transfer-config": {"backend": "nccl"}}  # what a server needs whose weights a trainer replaces
-TRAINABLE_ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1"}
+MASTER_PORT = 29560  # where the nodes of one copy of a model meet
+RPC_PORT = 29550  # where the nodes of several copies do
+TRAINABLE = {  # what a server needs whose weights a trainer replaces
+    "weight-transfer-config": {"backend": "nccl"},
+    "logprobs-mode": "processed_logprobs",  # of what was sampled, temperature included: TRL's importance ratios
+    "max-logprobs": -1,
+}
+TRAINABLE_ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1"}  # the server then takes new weights
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes that one server spans, and which of them this is; the first has the server's address."""
+    """The nodes that one server spans, and which of them this is; the first has the server's address.
+
+    Attributes:
+        count: how many there are.
+        rank: this one's number, from 0.
+        head: the first one's address.
+        copies: whole copies of the model on each node; 0 where one copy spans several.
+    """
 
     count: int = 1
     rank: int = 0
     head: str = "127.0.0.1"
+    copies: int = 0
 
 
 def executable(engine: DictConfig) -> str | None:
@@ -75,12 +88,24 @@ def serve_command(
         words["distributed-executor-backend"] = "uni"
     if trainable:
         words |= TRAINABLE
-    if nodes.count > 1:
-        words |= {"nnodes": nodes.count, "node-rank": nodes.rank, "master-addr": nodes.head, "master-port": MASTER_PORT}
-        words["headless"] = nodes.rank > 0
+    words |= _over(nodes)
     given: Any = OmegaConf.to_container(engine.arguments, resolve=True) if engine.arguments else {}
     words |= {str(name).replace("_", "-"): value for name, value in given.items()}
-    return [executable(engine) or "vllm", "serve", weights, *_flags(words)]
+    return [executable(engine) or str(engine.command or "vllm"), "serve", weights, *_flags(words)]
+
+
+def _over(nodes: Nodes) -> dict[str, Any]:
+    """The words of a server's part on one node: copies of their own on each, or one copy over several."""
+    if nodes.count == 1:
+        return {}
+    if not nodes.copies:
+        words = {"nnodes": nodes.count, "node-rank": nodes.rank, "master-addr": nodes.head, "master-port": MASTER_PORT}
+        return words | {"headless": nodes.rank > 0}
+    words = {"data-parallel-size-local": nodes.copies, "data-parallel-address": nodes.head}
+    words |= {"data-parallel-rpc-port": RPC_PORT}
+    if nodes.rank:
+        words |= {"data-parallel-start-rank": nodes.rank * nodes.copies, "headless": True}
+    return words
 
 
 def _flags(words: Mapping[str, Any]) -> list[str]:

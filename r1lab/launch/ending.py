@@ -71,6 +71,6 @@ def failure(folder: RunFolder, code: int, first: Failure | None = None) -> BaseE
         manifest.add(folder, status="failed", cause=cause, exit=code)
     log = f"{folder.path}/{first.log if first else 'run.log'}"
     again = f"python -m r1lab resume={shlex.quote(str(folder.path))}"
-    resumable = f"\n    resume   {again}" if folder.last_checkpoint() else ""
+    resumable = f"\n    resume   {again}" if folder.resumable() else ""
     where = f"\n    node     {first.host}" if first and first.node else ""
     return RunError(f"{cause or f'the run ended with exit code {code}'}{where}\n    log      {log}{resumable}")

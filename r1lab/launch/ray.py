@@ -18,6 +18,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from r1lab.config.serving import serve_command
 from r1lab.errors import ConfigError, Finding, RunError
 from r1lab.launch import FOLDER
 from r1lab.launch.children import Server
@@ -225,19 +226,11 @@ class Worker(Part):
 
 def serve_words(cfg: DictConfig, address: str, nodes: int) -> list[str]:
     """The words that start `vllm serve` over the nodes of a Ray cluster."""
-    task, model = cfg.task, cfg.model
-    words = {
-        "host": address,
-        "port": task.port,
-        "dtype": model.dtype,
-        "tensor-parallel-size": max(1, gpus_of(cfg)),
-        "pipeline-parallel-size": nodes,
-        "distributed-executor-backend": "ray",
-        "revision": model.revision,
-    }
-    program = str(task.command or Path(sys.executable).with_name("vllm"))
-    given = [f"--{name}={value}" for name, value in words.items() if value is not None]
-    return [program, "serve", str(model.path or model.repo), *given, *map(str, task.arguments)]
+    task, engine = cfg.task, cfg.engine.copy()
+    engine.command, engine.arguments = task.command, {"distributed-executor-backend": "ray"}
+    engine.tensor_parallel, engine.pipeline_parallel = max(1, gpus_of(cfg)), nodes
+    weights = str(cfg.model.path or cfg.model.repo)
+    return [*serve_command(engine, cfg.model, weights, host=address, port=task.port), *map(str, task.arguments)]
 
 
 def reachable(address: str, port: int) -> bool:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import socket
 import struct
-import sys
 import urllib.request
-from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.config.serving import Nodes, serve_command
 from r1lab.launch.roles import Serve
 
 SIOCGIFADDR = 0x8915
-RPC_PORT = 29550  # where a server's nodes meet
-DEVELOPMENT = {"VLLM_SERVER_DEV_MODE": "1"}  # the server then takes new weights
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a node of this run is never behind a proxy
 
 
-def serve_command(cfg: DictConfig, role: Serve, address: str, port: int, head: str) -> list[str]:
-    """The words that start one node's part of `vllm serve`, as TRL's trainer needs it: its weights can be replaced.
+def command_of(cfg: DictConfig, role: Serve, address: str, port: int, head: str) -> list[str]:
+    """The command that starts one node's part of `vllm serve`, whose weights a trainer replaces.
 
     Args:
         cfg: the resolved config.
@@ -31,40 +26,11 @@ def serve_command(cfg: DictConfig, role: Serve, address: str, port: int, head: s
         port: where it answers, on the first node that serves.
         head: the address of that node.
     """
-    engine, model = cfg.engine, cfg.model
-    words: dict[str, Any] = {
-        "host": address,
-        "port": port,
-        "dtype": model.dtype,
-        "tensor-parallel-size": role.tensor,
-        "pipeline-parallel-size": role.pipeline,
-        "data-parallel-size": role.data,
-        "weight-transfer-config": json.dumps({"backend": "nccl"}),
-        "logprobs-mode": "processed_logprobs",  # of what was sampled, temperature included: TRL's importance ratios
-        "max-logprobs": -1,
-        "revision": model.get("revision"),
-        "max-model-len": engine.get("max_model_len") or longest(cfg),
-        "gpu-memory-utilization": engine.get("gpu_memory_utilization"),
-    }
-    if role.nodes > 1 and role.local:  # whole copies on each node
-        words |= {"data-parallel-size-local": role.local, "data-parallel-address": head}
-        words["data-parallel-rpc-port"] = RPC_PORT
-        words |= {"data-parallel-start-rank": role.place * role.local, "headless": True} if role.place else {}
-    elif role.nodes > 1:  # one copy over several
-        words |= {"nnodes": role.nodes, "node-rank": role.place, "master-addr": head}
-        words |= {"headless": True} if role.place else {}
-    words |= {str(name).replace("_", "-"): value for name, value in (engine.get("arguments") or {}).items()}
-    said = [str(engine.get("command") or program()), "serve", str(model.path or model.repo)]
-    for name, value in words.items():
-        if value is not None and value is not False:
-            said += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    return said
-
-
-def program() -> str:
-    """vLLM's own: the one beside this Python, else the one on PATH."""
-    beside = Path(sys.executable).with_name("vllm")
-    return str(beside) if beside.is_file() else "vllm"
+    engine = cfg.engine.copy()
+    engine.max_model_len = engine.max_model_len or longest(cfg)
+    nodes = Nodes(role.nodes, role.place, head, role.local)
+    weights = str(cfg.model.path or cfg.model.repo)
+    return serve_command(engine, cfg.model, weights, host=address, port=port, nodes=nodes, trainable=True)
 
 
 def longest(cfg: DictConfig) -> int | None:

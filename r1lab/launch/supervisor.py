@@ -20,13 +20,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.config.serving import TRAINABLE_ENVIRONMENT
 from r1lab.errors import RunError
 from r1lab.launch import COMMAND, FAILURE, NODE, SERVER
 from r1lab.launch.children import Child, Server
 from r1lab.launch.ending import conclude
 from r1lab.launch.environment import environment, visible
 from r1lab.launch.roles import Roles, Serve, Train, roles
-from r1lab.launch.serving import DEVELOPMENT, free_port, healthy, interface_of, serve_command
+from r1lab.launch.serving import command_of, free_port, healthy, interface_of
 from r1lab.runs import failures
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import RunFolder, write_atomic
@@ -112,10 +113,10 @@ class Supervisor:
         """Start this node's part of the server, and say where it answers."""
         address = self.node.addresses[self.node.index]
         port = free_port(address)
-        env = {**environment(self.cfg), **self.network(), **DEVELOPMENT, "VLLM_HOST_IP": address}
+        env = {**environment(self.cfg), **self.network(), **TRAINABLE_ENVIRONMENT, "VLLM_HOST_IP": address}
         env["CUDA_VISIBLE_DEVICES"] = visible(role.devices)
         head = self.node.addresses[self.node.index - role.place]
-        command = serve_command(self.cfg, role, address, port, head)
+        command = command_of(self.cfg, role, address, port, head)
         log = self.folder.path / "servers" / f"{self.node.index}.log"
         self.servers.append(Server(f"the server on {address}", command, env, log))
         if role.place == 0:

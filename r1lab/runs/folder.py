@@ -2,8 +2,8 @@
 
 `outputs/<name>/<time>/` holds `run.yaml` (resolved config), `manifest.json` (what ran where, and how it ended),
 `metrics.jsonl` (the stream), `metrics.json` (the summary), `completions/` (samples with every reward),
-`checkpoints/`, `model/`, `report.html` and `run.log`. Whole files are written beside their place and renamed into it;
-streams are appended line by line, and a torn last line is dropped when a run resumes.
+`checkpoints/`, `store/`, `model/`, `report.html` and `run.log`. Whole files are written beside their place and renamed
+into it; streams are appended line by line, and a torn last line is dropped when a run resumes.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class RunFolder:
         """Where the final model stands."""
         return self.path / "model"
 
+    @property
+    def store(self) -> Path:
+        """Where completions stand that are made once, unless the config says another place."""
+        return self.path / "store"
+
     def write_config(self, cfg: DictConfig) -> Path:
         """Write `run.yaml`."""
         path = self.path / "run.yaml"
@@ -149,6 +154,10 @@ class RunFolder:
         """Remove the checkpoints that a kill left unfinished: for the process that is about to write there, alone."""
         for path in set(self.checkpoints.glob("checkpoint-*")) - set(self.whole_checkpoints()):
             shutil.rmtree(path)
+
+    def resumable(self) -> bool:
+        """Whether a run that ended early has something to go on from: a whole checkpoint, or stored completions."""
+        return self.last_checkpoint() is not None or any(self.store.glob("*.jsonl"))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

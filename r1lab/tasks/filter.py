@@ -35,7 +35,7 @@ from r1lab.generation.scoring import scored
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps
-from r1lab.tasks.generate import AT_ONCE, SCORES, STORE, in_chunks, refuse_tokens, sampling_of
+from r1lab.tasks.generate import AT_ONCE, SCORES, in_chunks, refuse_tokens, sampling_of
 from r1lab.tasks.quiet import quiet
 from r1lab.wording import plural
 
@@ -77,7 +77,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         sampled = scored(folder.path / SCORES, rows.select(places), completions, [first], settings)
         return sampled.scores[first.__name__]
 
-    with Store(Path(cfg.task.store) if cfg.task.store else folder.path / STORE) as store:
+    with Store(Path(cfg.task.store) if cfg.task.store else folder.store) as store:
         with Meter(folder, began) as meter, ready(cfg, folder.path) as made:
             measured = measure(made, store, prompts, sampling, stopping, judge, meter.progress, meter.completion)
         with store.lookup() as lookup:

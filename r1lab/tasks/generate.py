@@ -33,7 +33,7 @@ from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
 from r1lab.tasks.quiet import named, quiet
 
-STORE, SCORES, RECORD = "store", "scores", "generation.json"
+SCORES, RECORD = "scores", "generation.json"
 AT_ONCE = 64  # problems that are scored together
 SHOWN = 40  # completions on the run's page
 
@@ -60,7 +60,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     sampling = sampling_of(cfg)
     began = datetime.fromisoformat(folder.read_json("manifest.json")["started"]).timestamp()
     at = time.monotonic()
-    where = Path(cfg.task.store) if cfg.task.store else folder.path / STORE
+    where = Path(cfg.task.store) if cfg.task.store else folder.store
     with Store(where) as store:
         with Meter(folder, began) as meter:
             arguments = (store, prompts, sampling, meter.progress, meter.completion)

@@ -43,6 +43,10 @@ def run(cfg, folder):
         raise MemoryError
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if how == "killed with completions":
+        folder.store.mkdir()
+        (folder.store / "a.jsonl").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
     if how == "killed with a checkpoint":
         (folder.checkpoints / "checkpoint-3").mkdir(parents=True)
         (folder.checkpoints / "checkpoint-3" / "COMPLETE").touch()

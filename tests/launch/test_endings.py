@@ -71,8 +71,9 @@ def test_a_failure_is_one_message_and_an_exit_code(
         assert "run/run.log" in said and "resume " not in said
 
 
-def test_a_kill_with_a_checkpoint_tells_how_to_resume(start: Any) -> None:
-    process = start("killed with a checkpoint")
+@pytest.mark.parametrize("how", ["killed with a checkpoint", "killed with completions"])
+def test_a_kill_with_something_kept_tells_how_to_resume(start: Any, how: str) -> None:
+    process = start(how)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "killed by SIGKILL" in said and re.search(r"python -m r1lab resume=\S*run\n", said), said
