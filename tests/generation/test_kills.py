@@ -8,6 +8,6 @@ from tests.drill.generation_kills import drill
 
 
 def test_two_kills_leave_every_row_and_index_once(tmp_path: Path) -> None:
-    facts = drill(tmp_path, rows=240, n=2, kills=2)
-    assert (facts["kills"], facts["completions"]) == (2, 480)
-    assert facts["requests"] < 480 + 2 * 60  # what was in flight is asked for again, and nothing else
+    facts = drill(tmp_path, rows=60, n=2, kills=2)
+    assert (facts["kills"], facts["completions"]) == (2, 120)
+    assert facts["requests"] <= 120 + 2 * 8  # what was in flight is asked for again

@@ -111,6 +111,6 @@ def test_the_answer_of_a_gold_solution(gold: object, answer: str) -> None:
     "piece", [r"\boxed{", "answer $", r"answer \[", r"answer \(", "final answer is $", "{", "<answer>", "$"]
 )
 def test_long_texts_take_no_more_than_linear_time(piece: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     final_answer(piece * (100_000 // len(piece)))
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

@@ -72,12 +72,10 @@ def test_closing_leaves_nothing_and_the_sandbox_runs_again(sandbox: LocalSandbox
 
 def test_closing_ends_what_is_running(sandbox: LocalSandbox) -> None:
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(sandbox.run, SLEEP, [Test("30")], Limits(wall_seconds=40))
+        running = threads.submit(sandbox.run, SLEEP, [Test("3000")], Limits(wall_seconds=4000))
         wait_for(lambda: any(started(box) for box in sandbox.boxes))
-        began = time.monotonic()
         sandbox.close()
-        (outcome,) = running.result()
-    assert time.monotonic() - began < 2
+        (outcome,) = running.result()  # or it takes an hour
     assert outcome.verdict is Verdict.INFRASTRUCTURE
     assert "closed" in outcome.detail
     assert children() == set()

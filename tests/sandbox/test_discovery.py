@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,9 +158,7 @@ def test_workers_are_looked_for_again_when_all_have_died(squeue: Squeue, monkeyp
             sandbox = PistonSandbox(endpoints="slurm", tries=3)
             assert sandbox.run(program, [test])[0].passed
         squeue(f"echo '127.0.0.1|piston-worker-{later.port}'")
-        began = time.monotonic()
         assert sandbox.run(program, [test])[0].passed
-        assert time.monotonic() - began < 3
         assert len(later.seen) == 1
     squeue("exit 1")
     sandbox.tries = 2

@@ -65,7 +65,7 @@ def test_programs_that_misbehave(tmp_path: Path, source: str, verdict: Verdict, 
     bad, good = run(program, [Test("9", "18"), Test("2", "4")], limits, tmp_path)
     assert (bad.verdict, good.verdict) == (verdict, Verdict.PASSED if "\ud800" not in source else Verdict.CRASHED)
     assert said in bad.detail
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 50  # what sleeps for 60 s is not waited for
 
 
 @pytest.mark.parametrize("way", ["std_io", "fifo_io"])

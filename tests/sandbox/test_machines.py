@@ -224,16 +224,14 @@ def test_a_refused_key_is_not_tried_again(make: Make, provider: Provider, monkey
 
 def test_a_machine_that_hangs_is_given_up(make: Make, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang(_request: web.Request) -> web.Response:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
         raise AssertionError
 
     monkeypatch.setattr(machine, "START", 0.1)
     limits = Limits(seconds=0.1, wall_seconds=0.1)
     provider.failures = {"execute": [hang], "create": [hang] if isinstance(provider, Morph) else []}
-    began = time.monotonic()
     (outcome,) = make(tries=1).run(DOUBLE, [Test("2", "4")], limits)
     assert outcome.verdict is Verdict.INFRASTRUCTURE
-    assert time.monotonic() - began < 6
 
 
 def test_a_machine_that_cannot_be_ended_spoils_nothing(make: Make, provider: Provider) -> None:

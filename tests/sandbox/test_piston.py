@@ -161,13 +161,13 @@ def test_a_program_that_says_it_is_overloaded_has_crashed() -> None:
 
 def test_a_server_that_hangs_is_given_up() -> None:
     async def hang(_request: web.Request) -> web.Response:
-        await asyncio.sleep(30)
+        await asyncio.sleep(3600)
         raise AssertionError
 
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for _ in range(300):
+        for _ in range(36_000):
             await response.write(b" ")
             await asyncio.sleep(0.1)
         return response
@@ -176,9 +176,7 @@ def test_a_server_that_hangs_is_given_up() -> None:
     for handler in (hang, drip):
         with standing_in(handler) as server:
             sandbox = PistonSandbox(endpoints=[server.url], tries=1, queue_seconds=0.1)
-            began = time.monotonic()
-            (outcome,) = sandbox.run(DOUBLE, [Test("3", "6")], limits)
-            assert time.monotonic() - began < 5
+            (outcome,) = sandbox.run(DOUBLE, [Test("3", "6")], limits)  # or it takes an hour
             assert outcome.verdict is Verdict.INFRASTRUCTURE
             assert "no answer within" in outcome.detail or "imeout" in outcome.detail
             sandbox.close()
@@ -389,7 +387,7 @@ def test_ugly_texts_arrive() -> None:
 def test_closing_ends_what_runs_and_frees_the_sandbox_for_more() -> None:
     async def hang(request: web.Request) -> web.Response:
         if (await request.json())["stdin"] == "hang":
-            await asyncio.sleep(30)
+            await asyncio.sleep(3600)
         return await double(request)
 
     found: list[Outcome] = []
@@ -398,17 +396,16 @@ def test_closing_ends_what_runs_and_frees_the_sandbox_for_more() -> None:
         thread = threading.Thread(target=lambda: found.extend(sandbox.run(DOUBLE, [Test("hang")] * 2)))
         thread.start()
         _wait(server)
-        began = time.monotonic()
         sandbox.close()
-        thread.join(5)
-        assert time.monotonic() - began < 5
+        thread.join(60)
+        assert not thread.is_alive()
         assert [item.verdict for item in found] == [Verdict.INFRASTRUCTURE] * 2
         assert sandbox.run(DOUBLE, [Test("3", "6")])[0].passed
         sandbox.close()
 
 
 def _wait(server: StandIn) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not server.seen:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -7,7 +7,6 @@ import socket
 import statistics
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -71,10 +70,8 @@ def mine(run: Run, tmp_path: Path) -> Run:
     ],
 )
 def test_a_tracker_in_trouble_costs_its_own_records_alone(mine: Run, how: str, missing: int, trouble: str) -> None:
-    began = time.monotonic()
-    result = mine(how)
+    result = mine(how)  # one that hangs does so for longer than the command may take
     assert result.returncode == 0, result.stderr
-    assert time.monotonic() - began < 25
     assert json.loads((FOLDER / "manifest.json").read_text())["status"] == "finished"
     lines = result.stderr.splitlines()
     assert sum("the run goes on" in line for line in lines) == bool(trouble)
@@ -105,33 +102,23 @@ def silent() -> Iterator[str]:
 
 def test_a_real_tracker_whose_server_hangs(run: Run, silent: str) -> None:
     pytest.importorskip("mlflow")
-    began = time.monotonic()
     words = [*WORDS, "tracker=mlflow", f"tracker.mlflow.uri={silent}", "tracker.mlflow.wait=3"]
     result = run(*words)
     assert result.returncode == 0, result.stderr
-    assert time.monotonic() - began < 30
     assert "tracker mlflow did not get 10 records" in result.stderr
 
 
 def test_the_steps_of_a_run_do_not_wait_for_a_slow_tracker(mine: Run) -> None:
-    """40 steps of 20 ms beside a tracker that takes 500 ms for each record, and beside none."""
-
-    def seconds(how: str) -> float:
-        assert mine(how, "trainer.max_steps=40", STEP_SECONDS="0.02").returncode == 0
-        times = [json.loads(line) for line in (FOLDER / "metrics.jsonl").read_text().splitlines()]
-        at = [item["time"] for item in times if "loss" in item]
-        for path in FOLDER.glob("*.json*"):
-            path.unlink()
-        (FOLDER / "run.yaml").unlink()
-        return statistics.median(later - before for before, later in pairwise(at))
-
-    beside_none, beside_slow = seconds(""), seconds("slow")
-    print(f"a step: {beside_none * 1000:.1f} ms without a tracker, {beside_slow * 1000:.1f} ms beside a slow one")
-    assert beside_slow - beside_none < 0.01
+    """40 steps of 20 ms beside a tracker that takes 500 ms for each record."""
+    assert mine("slow", "trainer.max_steps=40", STEP_SECONDS="0.02").returncode == 0
+    times = [json.loads(line) for line in (FOLDER / "metrics.jsonl").read_text().splitlines()]
+    at = [item["time"] for item in times if "loss" in item]
+    assert len(at) == 40
+    step = statistics.median(later - before for before, later in pairwise(at))
+    print(f"a step: {step * 1000:.1f} ms beside a slow tracker")
+    assert step < 0.1  # a fifth of what one record takes the tracker
 
 
 def test_an_interrupt_is_not_held_up(mine: Run) -> None:
-    began = time.monotonic()
     result = mine("hangs at the end", "tracker.mine.wait=1000", HOW="fails")
     assert result.returncode == 1 and "the loss is gone" in result.stderr
-    assert time.monotonic() - began < 30
