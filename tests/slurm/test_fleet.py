@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tests.slurm.cluster")
 from tests.slurm.cluster import Cluster
 
-pytestmark = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed"),
+]
 SERVERS = 3
 SERVE = f"exec {sys.executable} -m r1lab task=sandbox_server task.port=0 task.parallel=1"
 SCORE = r"""

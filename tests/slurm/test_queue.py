@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from r1lab.runs.folder import RunFolder
 from tests.slurm.cluster import Cluster
 from tests.slurm.conftest import MINE
 
@@ -84,6 +85,22 @@ def test_every_outcome_is_kept_and_slurm_tells_the_truth(cluster: Cluster, workp
     assert manifest["command"].startswith("python -m r1lab --config-dir ")
     assert manifest["command"].endswith("task.how=well seed=7 cluster.gpus=2 cluster=slurm")
     assert "the loss is gone" in (sweep / "1/slurm.log").read_text()
+
+
+def test_learning_rates_swept_through_the_queue_end_in_a_table(
+    cluster: Cluster, small: tuple[str, ...], workplace: Path
+) -> None:
+    rates = ["0.0001", "0.001", "0.01"]
+    words = ("task=sft", "trainer.max_steps=2", "trainer.per_device_train_batch_size=4", "cluster=slurm")
+    said = cluster.r1lab("-m", *small, *words, f"trainer.learning_rate={','.join(rates)}", timeout=280)
+    sweep = sweep_of(said.stdout)
+    for number, rate in enumerate(rates):
+        run = sweep / str(number)
+        assert json.loads((run / "manifest.json").read_text())["status"] == "finished"
+        assert RunFolder(run).read_config().trainer.learning_rate == float(rate)
+        assert re.search(rf"^{number}\s+│\s+{rate} │.*finished", said.stdout, re.M), said.stdout
+    assert {cluster.state(job) for job in jobs_of(sweep).values()} == {"COMPLETED"}
+    assert (sweep / "sweep.html").is_file()
 
 
 def test_without_waiting_runs_are_looked_at_and_cancelled_later(cluster: Cluster, workplace: Path) -> None:
