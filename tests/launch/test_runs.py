@@ -34,21 +34,21 @@ def test_grpo_in_two_processes(small: tuple[str, ...], tmp_path: Path) -> None:
         "accelerator.processes=2",
         "eval.problems=7",
         "task.resample=1",
-        "trainer.max_steps=4",
-        "trainer.save_steps=2",
+        "trainer.max_steps=2",
+        "trainer.save_steps=1",
     )
     batch = ("trainer.per_device_train_batch_size=8", "reward=[coin_flip]", "objective=eval/coin_flip")
     done = r1lab(*small, *more, *batch, f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stdout + done.stderr
     steps = [item["step"] for item in records(folder) if "loss" in item]
-    assert steps == [1, 2, 3, 4]  # once each, though two processes log
+    assert steps == [1, 2]  # once each, though two processes log
     evaluated = [item["step"] for item in records(folder, "completions/eval.jsonl")]
-    assert evaluated == [0] * 7 + [4] * 7 or set(evaluated) >= {0, 4}
+    assert evaluated == [0] * 7 + [2] * 7 or set(evaluated) >= {0, 2}
     problems = [item["problem"] for item in records(folder, "completions/eval.jsonl") if item["step"] == 0]
     assert problems == list(range(7))  # shared out over the processes and joined, the odd one included
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["spread"] == {"processes": 2, "wrapper": "ddp", "backend": "gloo", "device": "cpu"}
-    checkpoint = folder / "checkpoints/checkpoint-4"
+    checkpoint = folder / "checkpoints/checkpoint-2"
     assert {path.name for path in checkpoint.glob("r1lab_*.pt")} == {"r1lab_0.pt", "r1lab_1.pt"}
     assert {path.name for path in checkpoint.glob("rng_state_*.pth")} == {"rng_state_0.pth", "rng_state_1.pth"}
     for item in records(folder, "completions/train.jsonl"):

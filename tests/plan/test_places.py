@@ -83,8 +83,10 @@ def test_the_files_of_a_composition_in_order(tmp_path: Path, monkeypatch: pytest
         ("", str(mine)),
         ("trainer", "trainer/for/tiny-sft.yaml"),
         ("trainer", "trainer/sft.yaml"),
+        ("cluster", "cluster/local.yaml"),
         ("accelerator", "accelerator/auto.yaml"),
         ("hub", "hub/none.yaml"),
+        ("generator", "generator/own.yaml"),
         ("engine", "engine/transformers.yaml"),
         ("adapter", "adapter/none.yaml"),
         ("sandbox", "sandbox/local.yaml"),
@@ -100,7 +102,19 @@ def test_groups_and_their_options() -> None:
     with session():
         assert groups() == sorted([*(item.name for item in CONF.iterdir() if item.is_dir()), "experiment"])
         assert options_of("task") == [
-            *("doctor", "eval", "generate", "grpo", "import_recipe", "push", "report", "rft", "sandbox_server", "sft"),
+            *(
+                "cancel",
+                "decontaminate",
+                "doctor",
+                "eval",
+                "filter",
+                "generate",
+                "grpo",
+                "import_recipe",
+                "push",
+                "ray",
+            ),
+            *("report", "rft", "sandbox_server", "sft", "status"),
         ]
         assert is_group("hydra/launcher")
         assert is_group("model@model")

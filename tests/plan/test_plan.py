@@ -55,7 +55,7 @@ def test_a_dry_run_as_json(r1lab: CommandLine) -> None:
 
 def test_a_task_that_trains_nothing_plans_no_batch(r1lab: CommandLine) -> None:
     facts = r1lab.plan("task=eval").facts
-    assert set(facts) == {"run", "machine"}
+    assert set(facts) == {"run", "machine", "completions"} and facts["completions"] == {"engine": "transformers"}
     assert facts["machine"]["roles"] == "node 0: one process"
 
 

@@ -17,7 +17,7 @@ OLD = {
     "outputs": "outputs",
     "accelerator": {"name": "auto", "device": "cpu"},
     "trainer": {"max_steps": 40, "beta": 0.0, "dataloader_pin_memory": False},
-    "task": {"k": [1, 8]},
+    "task": {"name": "grpo", "k": [1, 8]},
 }
 trees = st.recursive(
     st.integers() | st.none() | st.lists(st.integers(), max_size=2),
