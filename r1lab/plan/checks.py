@@ -39,7 +39,7 @@ from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
 from r1lab.plan.trl_values import check_trl_values
-from r1lab.plan.vllm_fields import check_fields_written, write_fields
+from r1lab.plan.vllm_fields import drop_written_fields, write_fields
 from r1lab.wording import nearest
 
 __all__ = ["Plan", "plan", "require", "steps_of"]
@@ -112,8 +112,9 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += left
     if faults := check_fields(cfg, where):
         return Plan(cfg, run_dir, findings + faults)
+    cfg, written = drop_written_fields(cfg, where)
+    findings += written
     resolved = resolve(cfg)
-    findings += check_fields_written(cfg, where)
     findings += _check_run(resolved, where)
     findings += check_cluster(resolved, where)
     if resolved.task.name != "doctor":  # which says what is lacking itself

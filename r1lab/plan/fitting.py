@@ -22,7 +22,7 @@ from r1lab.plan.memory import GIB, SHORTEST, Memory, memory_of
 from r1lab.plan.parameters import Shape
 from r1lab.plan.setup import BYTES, Setup, setup_of
 from r1lab.plan.states import sharded
-from r1lab.plan.vllm_fields import key_of
+from r1lab.plan.vllm_fields import FIELDS
 
 Choice = tuple[str, Setup]  # the words, and what they make of the setup
 MOST = 3  # choices named in a message
@@ -138,8 +138,8 @@ def _singles(cfg: DictConfig, setup: Setup, before: Setup | None = None) -> Iter
     if not setup.checkpointing:
         yield "trainer.gradient_checkpointing=true", replace(setup, checkpointing=True)
     if setup.vllm == "colocate":
-        yield f"{key_of(cfg, 'vllm_enable_sleep_mode')}=true", replace(setup, sleeps=True)
-        yield f"{key_of(cfg, 'vllm_gpu_memory_utilization')}=0.3", replace(setup, share=min(setup.share, 0.3))
+        yield f"{FIELDS['vllm_enable_sleep_mode']}=true", replace(setup, sleeps=True)
+        yield f"{FIELDS['vllm_gpu_memory_utilization']}=0.3", replace(setup, share=min(setup.share, 0.3))
     if setup.sampled and not grouped and setup.sampled > 16:
         yield "eval.batch=16", replace(setup, sampled=16)
     if setup.sampled and not grouped and sharded(setup) > 1:
@@ -192,7 +192,7 @@ def _check_vllm(cfg: DictConfig, setup: Setup, where: Where) -> list[Finding]:
     """A share of the GPU that does not hold vLLM's copy of the weights and one sequence; heads that do not divide."""
     if not setup.vllm:
         return []
-    shape, key = setup.shape, key_of(cfg, "vllm_tensor_parallel_size")
+    shape, key = setup.shape, FIELDS["vllm_tensor_parallel_size"]
     sharing = setup.world if setup.vllm == "colocate" else shape.heads  # whose GPUs it shares must divide as well
     if not splits(shape, setup.tensor) or sharing % setup.tensor:
         whose = f"the model's {shape.heads} heads ({shape.kv_heads} of keys and values)"
@@ -206,13 +206,13 @@ def _check_vllm(cfg: DictConfig, setup: Setup, where: Where) -> list[Finding]:
     cache = kv_bytes(shape, 2) * setup.length
     needed = (shape.total * 2 + cache) / setup.tensor + GIB  # and its own activations
     if needed > setup.share * setup.memory * GIB:
-        key = key_of(cfg, "vllm_gpu_memory_utilization")
+        key = FIELDS["vllm_gpu_memory_utilization"]
         what = (
             f"{key}={setup.share:g} is {setup.share * setup.memory:.0f} GiB; vLLM needs {needed / GIB:.0f} GiB of a GPU"
         )
         least = -(-needed // (setup.memory * GIB / 20)) / 20
         nearby = f"{key}={least:g}" if least < 1 else ""
-        more = key_of(cfg, "vllm_tensor_parallel_size")
+        more = FIELDS["vllm_tensor_parallel_size"]
         return [Finding(what, where(key), nearby, f"more GPUs for it: {more}")]
     return []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from r1lab.config.source import locate
 from r1lab.errors import Finding
@@ -72,7 +72,7 @@ def needed(cfg: DictConfig) -> dict[str, str]:
     if cfg.engine.name == "vllm" and (cfg.task.name != "grpo" or cfg.engine.mode != "server"):
         found["vllm"] = "engine.name"
     if trainer.get("use_vllm"):
-        found.setdefault("vllm", "trainer.use_vllm")
+        found.setdefault("vllm", "engine.mode")
     if cfg.model.attention == "flash_attention_2":
         found["flash_attn"] = "model.attention"
     if accelerator.get("kind") == "zero":
@@ -105,15 +105,15 @@ def needed(cfg: DictConfig) -> dict[str, str]:
 
 
 def check_packages(cfg: DictConfig, where: Where) -> list[Finding]:
-    """What TRL's own fields need and this machine lacks; a warning in a dry run, which may be for another one.
+    """What TRL's fields need and this machine lacks; a warning in a dry run, which may be for another one.
 
     What a choice of a group needs is told by that group's own check, and all of it by `task=doctor`.
     """
     findings = []
     for module, key in needed(cfg).items():
-        own = key in ("trainer.use_vllm", "trainer.deepspeed") or (key == "trainer.optim" and module != "bitsandbytes")
+        own = key in ("engine.mode", "trainer.deepspeed") or (key == "trainer.optim" and module != "bitsandbytes")
         if own and not installed(module):
-            value = cfg.trainer[key.removeprefix("trainer.")]
+            value = OmegaConf.select(cfg, key)
             said = str(value).lower() if isinstance(value, bool) else value
             what = f"{key}={said} needs the package {NAMES[module][0]}, which is not installed"
             findings.append(Finding(what, where(key), fix=install_line(module), severity=severity_here(cfg)))

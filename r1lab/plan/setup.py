@@ -137,14 +137,14 @@ def _trained(base: Setup, cfg: DictConfig, prompt: int) -> Setup:
 
 
 def _generating(base: Setup, cfg: DictConfig, completions: int, length: int) -> Setup:
-    """With what the sampling of GRPO's completions adds, by the engine or by TRL's own fields."""
+    """With what the sampling of GRPO's completions adds."""
     trainer = cfg.trainer
     if not completions or not trainer.get("use_vllm"):
         more = base.sampled * base.sample_length < completions * length
         return replace(base, sampled=completions, sample_length=length) if more else base
     mode = trainer.get("vllm_mode", "colocate")
     share = trainer.get("vllm_gpu_memory_utilization", 0.3)
-    tensor = cfg.engine.tensor_parallel if cfg.engine.name == "vllm" else trainer.get("vllm_tensor_parallel_size", 1)
+    tensor = cfg.engine.tensor_parallel
     sleeps = trainer.get("vllm_enable_sleep_mode", False)
     return replace(base, vllm=str(mode), share=float(share), tensor=int(tensor), sleeps=bool(sleeps))
 

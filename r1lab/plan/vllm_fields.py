@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
+from r1lab.wording import nearest
 
 FIELDS = {  # fields of trl.GRPOConfig that r1lab writes from an engine's words, and the word
     "use_vllm": "engine=vllm",
@@ -21,13 +22,8 @@ MODES = ("colocate", "server")
 BESIDE = 0.3  # of a GPU, for vLLM beside a model that is trained
 
 
-def key_of(cfg: DictConfig, field: str) -> str:
-    """The word that says one of TRL's fields: the engine's, or the trainer's own."""
-    return FIELDS[field] if cfg.engine.name == "vllm" else f"trainer.{field}"
-
-
 def write_fields(cfg: DictConfig) -> None:
-    """Write TRL's fields from the engine of a GRPO run; without engine=vllm they are as the config has them."""
+    """Write TRL's fields from the engine of a GRPO run; no other engine has any."""
     engine, trainer = cfg.engine, cfg.get("trainer")
     if not trainer or cfg.task.name != "grpo" or engine.name != "vllm" or engine.mode not in MODES:
         return
@@ -46,11 +42,32 @@ def write_fields(cfg: DictConfig) -> None:
             trainer[name] = value
 
 
-def check_fields_written(cfg: DictConfig, where: Where) -> list[Finding]:
-    """TRL's fields that a composed config sets although its engine says them."""
-    if cfg.engine.name != "vllm":
-        return []
+def drop_written_fields(cfg: DictConfig, where: Where) -> tuple[DictConfig, list[Finding]]:
+    """The config without TRL's fields that an engine says, whichever is chosen; each that is set is a finding."""
     found = [name for name in FIELDS if name in (cfg.get("trainer") or {})]
-    what = "trainer.{} is written by r1lab where engine=vllm"
-    fix = "leave it out; {} says so"
-    return [Finding(what.format(name), where(f"trainer.{name}"), fix=fix.format(FIELDS[name])) for name in found]
+    if not found:
+        return cfg, []
+    kept = cfg.copy()
+    findings = []
+    for name in found:
+        what, fix = f"trainer.{name} is written by r1lab from the engine", f"leave it out; {FIELDS[name]} says so"
+        findings.append(Finding(what, where(f"trainer.{name}"), _instead(cfg, name), fix))
+        with open_dict(kept.trainer):
+            del kept.trainer[name]
+    return kept, findings
+
+
+def _instead(cfg: DictConfig, field: str) -> str:
+    """The words of the engine that say what one of TRL's fields was set to."""
+    trainer, value = cfg.trainer, cfg.trainer[field]
+    mode = nearest(str(trainer.get("vllm_mode") or ""), MODES)
+    if field.startswith("vllm_server"):
+        mode = "server"
+    chosen = ["engine=vllm"] if cfg.engine.name != "vllm" else []
+    if field == "use_vllm" and value is False:
+        return "engine=transformers"
+    if field in ("use_vllm", "vllm_mode"):
+        return " ".join(["engine=vllm", *([f"engine.mode={mode}"] if mode else [])])
+    said = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+    said = f"[{said}]" if field == "vllm_server_base_url" and value else said
+    return " ".join([*chosen, *([f"engine.mode={mode}"] if mode else []), f"{FIELDS[field]}={said}"])

@@ -9,6 +9,7 @@ from r1lab.plan.checks import OWNED
 from r1lab.plan.trl_values import EVALUATES
 from r1lab.plan.upstream_words import RENAMED
 from r1lab.recipes.draft import Draft
+from r1lab.recipes.engine import engine
 from r1lab.recipes.rewards import KEYS as OF_REWARDS
 from r1lab.recipes.services import CHECKPOINTS, OF_THE_HUB, WANDB
 from r1lab.recipes.sources import ADAPTERS, QUANTISATION
@@ -70,7 +71,7 @@ WHY = {  # keys that say nothing of what is trained, or what r1lab says elsewher
     "log_completions": "completions/ keeps samples of every run, with every reward",
     "num_completions_to_print": "completions/ keeps samples of every run, with every reward",
     "logging_dir": "trackers write into the run's folder",
-    "vllm_device": "vllm_mode=server gives generation GPUs of its own",
+    "vllm_device": "engine.gpus gives generation GPUs of its own",
     "vllm_dtype": "vLLM takes the model's own type",
     "push_to_hub_model_id": OWNED["hub_model_id"],
     "push_to_hub_organization": OWNED["hub_model_id"],
@@ -99,7 +100,7 @@ def trainer(draft: Draft) -> None:
     """What TRL's config takes, how completions are made, and what TRL did where nothing is said."""
     fields = parameters(CONFIGS[draft.kind]) or {}
     draft.move("seed", "seed")
-    _generation(draft)
+    engine(draft)
     _warmup(draft)
     if draft.says("scale_rewards") and isinstance(draft.get("scale_rewards"), bool) and draft.kind == "grpo":
         draft.put("trainer.scale_rewards", "group" if draft.get("scale_rewards") else "none", "scale_rewards")
@@ -130,24 +131,6 @@ def known() -> list[str]:
     """Every key that a recipe may have."""
     fields = {**(parameters(CONFIGS["grpo"]) or {}), **(parameters(CONFIGS["sft"]) or {})}
     return sorted({*fields, *WHY, *MOVED, *ELSEWHERE})
-
-
-def serves(draft: Draft) -> bool:
-    """Whether completions are made on GPUs that do not train: TRL's only way then, unless a recipe says colocate."""
-    return draft.kind == "grpo" and draft.get("use_vllm") is True and draft.get("vllm_mode", "server") == "server"
-
-
-def _generation(draft: Draft) -> None:
-    if draft.kind != "grpo":
-        return
-    if not draft.flag("use_vllm"):
-        draft.drop("use_vllm is not true", *(key for key in draft.recipe.values if key.startswith("vllm_")))
-        return
-    draft.move("use_vllm", "trainer.use_vllm")
-    remark = "" if draft.says("vllm_mode") else "TRL's default then; now colocate"
-    draft.put("trainer.vllm_mode", draft.get("vllm_mode", "server"), "vllm_mode", remark=remark)
-    if serves(draft):
-        draft.drop("the command that starts the server says it", "vllm_gpu_memory_utilization", "vllm_max_model_len")
 
 
 def _warmup(draft: Draft) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from r1lab.config.experiments import CONF, EXPERIMENTS
 from r1lab.errors import ConfigError, Finding
 from r1lab.recipes.draft import Draft
-from r1lab.recipes.fields import serves, trainer
+from r1lab.recipes.engine import serves
+from r1lab.recipes.fields import trainer
 from r1lab.recipes.reading import Recipe
 from r1lab.recipes.rewards import KEYS, rewards
 from r1lab.recipes.services import hub, slug, trackers

@@ -14,8 +14,21 @@ from r1lab.recipes.draft import Draft
 from r1lab.recipes.reading import Loader
 from r1lab.wording import display
 
-GROUPS = ("task", "model", "adapter", "dataset", "reward", "sandbox", "accelerator", "hub", "tracker")  # in this order
-ORDER = ("name", "seed", "accelerator", "model", "adapter", "dataset", "reward", "sandbox", "trainer", "hub", "tracker")
+GROUPS = ("task", "engine", "model", "adapter", "dataset", "reward", "sandbox", "accelerator", "hub", "tracker")  # so
+ORDER = (
+    "name",
+    "seed",
+    "accelerator",
+    "model",
+    "adapter",
+    "dataset",
+    "reward",
+    "sandbox",
+    "engine",
+    "trainer",
+    "hub",
+    "tracker",
+)
 WIDTH = 118
 
 

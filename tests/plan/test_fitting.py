@@ -103,12 +103,12 @@ def test_padded_rows_may_be_shorter(r1lab: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("word", "what", "nearest"),
     [
-        ("trainer.vllm_tensor_parallel_size=5", "does not divide the model's 28 heads", "=4"),
-        ("trainer.vllm_gpu_memory_utilization=0.1", "is 8 GiB; vLLM needs 15 GiB of a GPU", "=0.2"),
+        ("engine.tensor_parallel=5", "does not divide the 28 attention heads", "=4"),
+        ("engine.gpu_memory_utilization=0.1", "is 8 GiB; vLLM needs 15 GiB of a GPU", "=0.2"),
     ],
 )
 def test_vllm_in_the_same_gpus(word: str, what: str, nearest: str, r1lab: CommandLine) -> None:
-    words = (SEVEN, "accelerator=zero3", "trainer.use_vllm=true", "dry_run=true")
+    words = (SEVEN, "accelerator=zero3", "engine=vllm", "dry_run=true")
     finding = r1lab.one(*words, word)
     key = word.partition("=")[0]
     assert finding["what"].startswith(key) and what in finding["what"]
@@ -124,9 +124,9 @@ def test_heads_over_gpus(heads: int, kv_heads: int, sizes: list[int]) -> None:
 
 
 def test_more_tensor_parallel_ranks_than_processes(r1lab: CommandLine) -> None:
-    words = (SEVEN, "accelerator=zero3", "accelerator.processes=6", "trainer.use_vllm=true", "dry_run=true")
-    finding = r1lab.one(*words, "trainer.vllm_tensor_parallel_size=4")
-    key = "trainer.vllm_tensor_parallel_size"
+    words = (SEVEN, "accelerator=zero3", "accelerator.processes=6", "engine=vllm", "dry_run=true")
+    finding = r1lab.one(*words, "engine.tensor_parallel=4")
+    key = "engine.tensor_parallel"
     assert finding["what"] == f"{key}=4 does not divide the 6 training processes it shares GPUs with"
     assert finding["nearest"] == f"{key}=2"  # which divides 6 processes and 28 heads
 

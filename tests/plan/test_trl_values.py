@@ -20,7 +20,6 @@ ROWS: list[Row] = [
         "trainer.importance_sampling_level does not know 'tokens'",
         "trainer.importance_sampling_level=token",
     ),
-    (["trainer.vllm_mode=colocated"], "trainer.vllm_mode does not know 'colocated'", "trainer.vllm_mode=colocate"),
     (
         ["trainer.multi_objective_aggregation=sum_then_normalise"],
         "trainer.multi_objective_aggregation does not know 'sum_then_normalise'",
@@ -140,8 +139,9 @@ def test_vllm_without_its_package(r1lab: CommandLine) -> None:
 
     if installed("vllm"):
         pytest.skip("vLLM is installed here")
-    finding = r1lab.one("trainer.use_vllm=true")
-    assert finding["what"] == "trainer.use_vllm=true needs the package vllm, which is not installed"
+    words = ("engine=vllm", "engine.mode=server", "engine.urls=[http://h:8000]")
+    finding = r1lab.one(*words)
+    assert finding["what"] == "engine.mode=server needs the package vllm, which is not installed"
     assert finding["fix"].startswith("pip install ")
-    plan = r1lab.plan("trainer.use_vllm=true", "dry_run=true")
+    plan = r1lab.plan(*words, "dry_run=true")
     assert [finding.severity for finding in plan.findings] == ["warning"]

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from r1lab.launch.roles import roles
 from r1lab.recipes.importing import draft_of, kind_of, name_of
 from r1lab.recipes.reading import Recipe, read
 from r1lab.recipes.writing import experiment
@@ -56,7 +57,15 @@ def test_a_grpo_recipe(r1lab: CommandLine) -> None:
     trainer = cfg.trainer
     assert (trainer.learning_rate, trainer.warmup_steps, trainer.scale_rewards) == (3e-6, 0.1, "none")
     assert (trainer.beta, trainer.loss_type, trainer.epsilon_high) == (0.04, "bnpo", 0.2)  # TRL's defaults of that day
-    assert (trainer.vllm_mode, cfg.accelerator.processes, cfg.accelerator.name) == ("server", 7, "zero3")
+    assert (cfg.engine.name, cfg.engine.mode, cfg.engine.gpus) == ("vllm", "server", 1)
+    assert cfg.engine.gpu_memory_utilization == 0.7
+    assert (cfg.accelerator.processes, cfg.accelerator.name) == (7, "zero3")
+    (node,) = roles(cfg)
+    assert node.train and node.train.devices == (0, 1, 2, 3, 4, 5, 6)
+    assert node.serve and node.serve.devices == (7,)
+    written = Path("experiments/mine.yaml").read_text()
+    assert "  - override /engine: vllm\n" in written and "vllm_" not in written.partition("\ndefaults:")[2]
+    assert "became   use_vllm → engine=vllm" in said
     assert trainer.lr_scheduler_kwargs == {"min_lr_rate": 0.1} and trainer.max_completion_length == 2048
     hub = cfg.hub
     assert (hub.name, hub.repo, hub.revision, hub.checkpoints, hub.private) == (
@@ -69,9 +78,7 @@ def test_a_grpo_recipe(r1lab: CommandLine) -> None:
     assert list(cfg.tracker) == ["wandb"]
     assert (cfg.tracker.wandb.entity, cfg.tracker.wandb.project) == ("us", "sums")
     assert cfg.eval.problems == 0 and cfg.dataset.test == 0
-    assert (
-        f"dropped  vllm_device ({RECIPES / 'grpo.yaml'}:18): vllm_mode=server gives generation GPUs of its own" in said
-    )
+    assert f"dropped  vllm_device ({RECIPES / 'grpo.yaml'}:18): engine.gpus gives generation GPUs of its own" in said
     assert (
         f"unknown  lerning_rate ({RECIPES / 'grpo.yaml'}:68): neither Open-R1 nor TRL knows it; nearest: learning_rate"
         in said
@@ -151,8 +158,40 @@ def test_shipped_data_of_another_config(r1lab: CommandLine, write: Write) -> Non
     [
         (
             "use_vllm: true\nvllm_mode: colocate\nvllm_gpu_memory_utilization: 0.4",
-            {"trainer.vllm_mode": "colocate", "accelerator.processes": 8, "trainer.vllm_gpu_memory_utilization": 0.4},
+            {
+                "engine.mode": "colocate",
+                "engine.gpus": None,
+                "accelerator.processes": 8,
+                "trainer.vllm_gpu_memory_utilization": 0.4,
+            },
         ),
+        (
+            "use_vllm: true\nvllm_mode: colocate\nvllm_tensor_parallel_size: 2\nvllm_enable_sleep_mode: true\n"
+            "vllm_server_timeout: 9",
+            {"engine.tensor_parallel": 2, "engine.sleep": True, "engine.start_timeout": 1800.0},
+        ),
+        (
+            "use_vllm: true\nvllm_max_model_len: 4096\nvllm_tensor_parallel_size: 2\nvllm_server_timeout: 60\n"
+            "vllm_server_host: localhost\nvllm_server_port: 8001",
+            {
+                "engine.max_model_len": 4096,
+                "engine.start_timeout": 60,
+                "engine.tensor_parallel": 1,
+                "engine.gpus": 1,
+                "engine.urls": None,
+                "accelerator.processes": 7,
+            },
+        ),
+        (
+            "use_vllm: true\nvllm_server_host: 10.0.0.1\nvllm_gpu_memory_utilization: 0.4",
+            {
+                "engine.urls": ["http://10.0.0.1:8000"],
+                "engine.gpus": None,
+                "engine.gpu_memory_utilization": None,
+                "accelerator.processes": 8,
+            },
+        ),
+        ("use_vllm: false\nvllm_mode: colocate", {"engine.name": "transformers"}),
         ("warmup_ratio: 0.1\nwarmup_steps: 20", {"trainer.warmup_steps": 20}),
         (
             "scale_rewards: true\nloss_type: dr_grpo\nbeta: 0.0",
