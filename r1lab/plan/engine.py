@@ -19,10 +19,9 @@ from r1lab.wording import nearest, plural, some
 
 NAMES = ("transformers", "vllm", "server")
 SAMPLES = ("generate", "filter", "eval")  # tasks that ask an engine and train nothing
+PARALLEL = ("tensor_parallel", "data_parallel", "pipeline_parallel")
 OF_VLLM = (
-    "tensor_parallel",
-    "data_parallel",
-    "pipeline_parallel",
+    *PARALLEL,
     "gpu_memory_utilization",
     "max_model_len",
     "arguments",
@@ -33,7 +32,8 @@ OF_VLLM = (
 )
 OF_CLIENT = ("urls", "in_flight", "tries", "timeout", "patience", "model")
 OF_GRPO = ("mode", "gpus", "sleep")
-COUNTS = ("tensor_parallel", "data_parallel", "pipeline_parallel", "in_flight", "tries")
+OF_STARTED = ("start_timeout", "command")  # of a server that the run starts
+COUNTS = (*PARALLEL, "in_flight", "tries")
 INSTALL = "pip install 'vllm==0.31.0' in this environment, or engine.command=PATH of another one's vllm"
 
 
@@ -169,25 +169,21 @@ def _check_meaning(cfg: DictConfig, where: Where) -> list[Finding]:
     grpo = cfg.task.name == "grpo"
     idle: list[tuple[str, str]] = []
     if engine.name == "transformers":
-        idle = [(name, "engine=vllm or engine=server") for name in (*OF_VLLM, *OF_CLIENT, "command") if name in given]
+        idle = [(name, "engine=vllm or engine=server") for name in (*OF_VLLM, *OF_CLIENT, *OF_STARTED) if name in given]
     elif engine.name == "server" and engine.urls:
-        ours = (
-            "tensor_parallel",
-            "data_parallel",
-            "pipeline_parallel",
-            "gpu_memory_utilization",
-            "arguments",
-            "command",
-        )
+        ours = (*PARALLEL, "gpu_memory_utilization", "nodes", "arguments", *OF_STARTED)
         idle = [(name, "engine.urls=null, for a server that is started") for name in ours if name in given]
     elif engine.name == "vllm" and not grpo:
-        idle = [(name, "engine=server") for name in OF_CLIENT if name in given]
+        idle = [(name, "engine=server") for name in (*OF_CLIENT, *OF_STARTED, "nodes") if name in given]
+    elif engine.name == "vllm" and engine.mode == "server" and engine.urls:
+        ours = (*PARALLEL, "gpu_memory_utilization", "gpus", "nodes", "arguments", "command")
+        idle = [(name, "engine.urls=null, for a server that is started") for name in ours if name in given]
     if engine.name != "transformers" and not grpo:
         idle += [(name, "task=grpo") for name in OF_GRPO if name in given]
     if engine.name != "transformers" and "shortcuts" in given:
         idle.append(("shortcuts", "engine=transformers"))
     if grpo and engine.name == "vllm" and engine.mode == "colocate":
-        taken = ("urls", "gpus", "nodes")
+        taken = ("urls", "gpus", "nodes", *OF_STARTED)
         idle += [(name, "engine.mode=server") for name in taken if name in given]
         for name in ("data_parallel", "pipeline_parallel"):
             if name in given:
@@ -205,6 +201,10 @@ def _check_meaning(cfg: DictConfig, where: Where) -> list[Finding]:
 def _check_model(cfg: DictConfig, where: Where) -> list[Finding]:
     """What vLLM cannot do with a model as a run describes it."""
     findings = []
+    if cfg.task.name == "grpo" and starts_server(cfg) and not (cfg.model.path or cfg.model.repo):
+        what = f"engine.mode=server: {cfg.model.name} is built on first use, and a server reads a model that is saved"
+        fix = "model.path= of a saved one, such as outputs/RUN/model; or engine.mode=colocate"
+        findings.append(Finding(what, where("engine.mode"), fix=fix))
     if any(value is not None for value in cfg.model.rope.values()) and not cfg.engine.urls:
         what = "model.rope is written into the model that is loaded here; vLLM reads the one that is saved"
         fix = "engine=transformers, or model.path= of a run that saved it"

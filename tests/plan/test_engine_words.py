@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from r1lab.errors import ConfigError
 from r1lab.plan import engine as module
 from tests.command_line import CommandLine
 
 HERE = ("engine=server", "engine.urls=[http://10.0.0.1:8000/v1]")
+GRPO_HERE = ("engine=vllm", "engine.mode=server", "engine.urls=[http://h:8000]")
 GENERATE = ("task=generate", "accelerator=cpu")
 WORDS: list[tuple[tuple[str, ...], str, str | None]] = [
     (("task=generate", "engine=vlm"), "engine has no option 'vlm'", "engine=vllm"),
@@ -26,6 +28,16 @@ WORDS: list[tuple[tuple[str, ...], str, str | None]] = [
     (("task=generate", *HERE, "engine.in_flight=0"), "engine.in_flight=0 is out of range", None),
     (("task=generate", *HERE, "engine.tensor_parallel=2"), "engine.tensor_parallel has no meaning", None),
     (("task=generate", *HERE, "engine.gpus=1"), "engine.gpus has no meaning", None),
+    (("task=generate", *HERE, "engine.nodes=2"), "engine.nodes has no meaning", None),
+    (("task=generate", *HERE, "engine.start_timeout=9"), "engine.start_timeout has no meaning", None),
+    (("task=generate", "engine.start_timeout=9"), "engine.start_timeout has no meaning", None),
+    (("task=generate", "engine=vllm", "engine.start_timeout=9"), "engine.start_timeout has no meaning", None),
+    (("task=generate", "engine=vllm", "engine.nodes=2"), "engine.nodes has no meaning", None),
+    (("engine.start_timeout=9",), "engine.start_timeout has no meaning", None),
+    (("engine=vllm", "engine.start_timeout=9"), "engine.start_timeout has no meaning", None),
+    (("engine=vllm", "engine.nodes=1"), "engine.nodes has no meaning", None),
+    ((*GRPO_HERE, "engine.gpus=1"), "engine.gpus has no meaning", None),
+    ((*GRPO_HERE, "engine.nodes=1"), "engine.nodes has no meaning", None),
     (("task=generate", "engine.max_model_len=99"), "engine.max_model_len has no meaning", None),
     (("task=grpo", "engine=server", "engine.urls=[http://h:1/v1]"), "GRPO's completions come from a server", None),
     (("task=sft", "engine=vllm"), "task=sft samples with the model that it trains", "engine=transformers"),
@@ -34,7 +46,20 @@ WORDS: list[tuple[tuple[str, ...], str, str | None]] = [
         "engine.mode=colocated is not known",
         "engine.mode=colocate",
     ),
-    (("task=grpo", "engine=vllm", "trainer.use_vllm=true"), "trainer.use_vllm is written by r1lab", None),
+    (("task=grpo", "engine=vllm", "trainer.use_vllm=true"), "trainer.use_vllm is written by r1lab", "engine=vllm"),
+    (("task=grpo", "trainer.use_vllm=true"), "trainer.use_vllm is written by r1lab", "engine=vllm"),
+    (("task=grpo", "trainer.use_vllm=false"), "trainer.use_vllm is written by r1lab", "engine=transformers"),
+    (("trainer.vllm_mode=servr",), "trainer.vllm_mode is written by r1lab", "engine=vllm engine.mode=server"),
+    (
+        ("trainer.vllm_server_base_url=http://h:8000",),
+        "trainer.vllm_server_base_url is written by r1lab",
+        "engine=vllm engine.mode=server engine.urls=[http://h:8000]",
+    ),
+    (
+        ("trainer.vllm_enable_sleep_mode=true",),
+        "trainer.vllm_enable_sleep_mode is written by r1lab",
+        "engine=vllm engine.sleep=true",
+    ),
     (("task=generate", *HERE, "task.keep.reward=acuracy"), "is none of the rewards", "task.keep.reward=accuracy"),
     (("task=generate", *HERE, "task.keep.order=shortes"), "is not known", "task.keep.order=shortest"),
     (("task=generate", *HERE, "task.keep.most=0"), "keeps nothing", None),
@@ -77,6 +102,24 @@ def test_what_is_not_installed_is_said_with_what_to_type(r1lab: CommandLine, mon
     assert "there is no program vllm" in row["what"] and "engine.urls=[http://HOST:PORT/v1]" in row["fix"]
     row = r1lab.one(*GENERATE, "engine=server", "engine.command=/no/vllm")
     assert "engine.command=/no/vllm is no program" in row["what"]
+
+
+def test_a_server_needs_a_model_that_is_saved(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "executable", lambda engine: "/usr/bin/vllm")
+    monkeypatch.setattr("r1lab.plan.packages.installed", lambda module: True)
+    words = ("engine=vllm", "engine.mode=server", "engine.gpus=1", "accelerator=single", "accelerator.gpus=2")
+    row = r1lab.one(*words, "dry_run=true")
+    assert row["what"].startswith("engine.mode=server: tiny is built on first use")
+    assert row["where"] == "override engine.mode=server" and "model.path=" in row["fix"]
+    assert r1lab.accepts(*GRPO_HERE, "accelerator=cpu").engine.urls == ["http://h:8000"]  # it has its model
+
+
+def test_each_of_trls_fields_is_one_finding(r1lab: CommandLine) -> None:
+    with pytest.raises(ConfigError) as refused:
+        r1lab.plan("trainer.use_vllm=true", "trainer.vllm_mode=server", "dry_run=true")
+    found = refused.value.findings
+    assert [item.where for item in found] == ["override trainer.use_vllm=True", "override trainer.vllm_mode=server"]
+    assert {item.nearest for item in found} == {"engine=vllm engine.mode=server"}
 
 
 def test_what_a_grpo_run_gives_to_trl(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
