@@ -5,7 +5,7 @@
 Builds a Qwen2 of about 0.2 billion random parameters in bfloat16, and trains it with SFT and GRPO under single, fsdp
 (FSDP2), zero1, zero2 and zero3, each in a process of its own that r1lab starts, and with TRL's trainers alone. Each
 case is tried by itself: what fails is written down with the end of what it said. Cases that would begin after `seconds`
-(330) are left out.
+(330) are left out; those that OUT.json holds already, by the same card, are kept, so that a second run goes on.
 """
 
 from __future__ import annotations
@@ -181,6 +181,8 @@ def main() -> None:
         "torch": torch.__version__,
         "cases": {},
     }
+    if out.is_file() and (before := json.loads(out.read_text()))["gpu"] == result["gpu"]:
+        result["cases"] = {name: case for name, case in before["cases"].items() if case.get("exit") == 0}
     with tempfile.TemporaryDirectory() as place:
         model = Path(place) / "model"
         try:
@@ -197,6 +199,8 @@ def main() -> None:
         cases += [(f"{task} single, flash", (r1lab, task, "single", *flash)) for task in ("sft", "grpo") if flash]
         cases += [("sft zero3-offload", (r1lab, "sft", "zero3-offload"))]
         for name, (how, task, *rest) in cases:
+            if name in result["cases"]:
+                continue
             if time.monotonic() - began > limit:
                 result["cases"][name] = {"left out": "no time was left"}
                 continue
