@@ -166,7 +166,7 @@ def test_a_dead_server_is_named_and_ends_the_run(serve):
 
 def test_nobody_at_the_address():
     with pytest.raises(EngineError, match="does not say what it serves"):
-        ServerEngine(["http://127.0.0.1:9/v1"]).generate([ask("a")], Sampling())
+        ServerEngine(["http://127.0.0.1:9/v1"], tries=1, patience=0.3).generate([ask("a")], Sampling())
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

@@ -65,7 +65,7 @@ def run(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         full = [sys.executable, "-m", "r1lab", *words]
-        return subprocess.run(full, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(full, capture_output=True, text=True, timeout=280, check=False)
 
     def train(*words: str) -> subprocess.CompletedProcess[str]:
         return command(*SMALL, *STEPS, "hydra.run.dir=run", *words)

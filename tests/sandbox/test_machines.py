@@ -258,14 +258,15 @@ def test_machines_at_once_are_bounded(make: Make, provider: Provider) -> None:
 def test_closing_gives_machines_back(make: Make, provider: Provider) -> None:
     sandbox = make()
     found: list[Outcome] = []
-    sleeper = Program("python", "import time; time.sleep(1)")
-    thread = threading.Thread(target=lambda: found.extend(sandbox.run(sleeper, [Test()], LIMITS)))
+    sleeper = Program("python", "import time; time.sleep(6)")
+    limits = Limits(seconds=1, wall_seconds=30, memory=128 << 20)
+    thread = threading.Thread(target=lambda: found.extend(sandbox.run(sleeper, [Test()], limits)))
     thread.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not provider.bodies and time.monotonic() < deadline:
         time.sleep(0.01)
     sandbox.close()
-    thread.join(5)
+    thread.join(60)
     assert [item.verdict for item in found] == [Verdict.INFRASTRUCTURE]
     assert provider.ended == provider.started
     assert sandbox.run(DOUBLE, [Test("2", "4")], LIMITS)[0].passed
