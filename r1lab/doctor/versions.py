@@ -93,7 +93,7 @@ def driver_cuda() -> str | None:
 def check_gpu(cfg: DictConfig) -> list[Check]:
     """GPUs against what the config asks for, and torch's build against the driver."""
     accelerator, count = cfg.accelerator, hardware.gpus()
-    wanted = accelerator.processes if accelerator.device == "cuda" else 0
+    wanted = accelerator.gpus if accelerator.device == "cuda" else 0
     todo = "accelerator=cpu, or run where the GPUs are"
     found = f"{count} visible" + (f", {wanted} asked for" if wanted else "")
     checks = [Check("GPUs", OK if count >= wanted else MISSING, found, "" if count >= wanted else todo)]
