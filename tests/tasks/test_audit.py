@@ -14,6 +14,7 @@ from r1lab.errors import ConfigError
 from r1lab.launch import local
 from r1lab.models.tokens import load_tokenizer
 from r1lab.notebook import compose
+from r1lab.plan.checks import resolve
 from r1lab.rewards.base import build_all
 from r1lab.tasks import audit as module
 from r1lab.tasks.audit import audit, require
@@ -145,7 +146,7 @@ def test_dice_and_states_are_left_as_they_were(small: tuple[str, ...]) -> None:
 def test_a_run_with_a_fault_is_refused_before_it_loads_a_weight(tmp_path: Path) -> None:
     folder = save("deepseek distill", tmp_path / "model")
     (folder / "model.safetensors").unlink()
-    cfg = run(folder)
+    cfg = resolve(run(folder))
     with pytest.raises(ConfigError) as caught:
         local.launch(cfg, tmp_path / "run")
     assert caught.value.findings == audit(cfg)  # through the worker's process, as they were
