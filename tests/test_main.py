@@ -35,7 +35,7 @@ def test_help_tells_a_newcomer_what_there_is(r1lab: CommandLine) -> None:
     assert len(lines) < 50
     assert max(map(len, lines)) <= 120
     for line in (
-        "  task         doctor, eval, generate, grpo, push, report, rft, ",
+        "  task         cancel, decontaminate, doctor, eval, filter, generate, grpo, ",
         "  reward       accuracy, ",
         "  accelerator  auto, cpu",
     ):
@@ -48,7 +48,7 @@ def test_help_tells_a_newcomer_what_there_is(r1lab: CommandLine) -> None:
 def test_every_example_of_the_help_plans(r1lab: CommandLine) -> None:
     Path("my.csv").write_text("problem,answer\n1,1\n")
     examples = [line.strip() for line in r1lab("--help").out.splitlines() if line.startswith("  python -m r1lab ")]
-    assert len(examples) == 7
+    assert len(examples) == 5
     for example in examples:
         words = [word for word in shlex.split(example.partition("  #")[0])[3:] if "=" in word or word == "-m"]
         if any("model.path" in word for word in words):

@@ -34,7 +34,9 @@ def groups() -> list[str]:
 
 def as_text() -> str:
     """The groups and their options, for `--help`."""
-    lines = (f"  {name:<12} {', '.join(options_of(name))}" for name in groups())
+    lines = (
+        f"  {name:<12} {', '.join(options_of(name))}" for name in groups() if name != "trainer"
+    )  # it follows the task
     return "\n".join(fill(line, 118, subsequent_indent=" " * 15, break_on_hyphens=False) for line in lines)
 
 

@@ -33,6 +33,7 @@ def engine(draft: Draft) -> None:
         return
     if not draft.flag("use_vllm"):
         draft.drop("use_vllm is not true", *(key for key in draft.recipe.values if key.startswith("vllm_")))
+        draft.drop("engine=transformers, which samples in the training process", "use_vllm")
         return
     draft.choose("engine", "vllm", "use_vllm")
     remark = "" if draft.says("vllm_mode") else "TRL's default then; now colocate"
