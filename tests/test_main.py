@@ -257,5 +257,6 @@ def test_the_plan_of_a_run_is_what_the_worker_reads(r1lab: CommandLine) -> None:
 
 
 def test_a_task_without_a_folder_goes_where_a_launcher_puts_it() -> None:
-    assert main.elsewhere(["task=sandbox_server", "hydra/launcher=submitit_slurm"])
-    assert not main.elsewhere(["task=sandbox_server"]) and not main.elsewhere(["hydra/launcher=basic"])
+    serve = ["task=sandbox_server", "dry_run=true"]
+    assert main.elsewhere(main.check([*serve, "hydra/launcher=submitit_slurm"]))
+    assert not main.elsewhere(main.check(serve)) and not main.elsewhere(main.check([*serve, "hydra/launcher=basic"]))
