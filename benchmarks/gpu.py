@@ -175,7 +175,7 @@ def main() -> None:
     out, limit = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 330.0
     began = time.monotonic()
     result: dict[str, Any] = {
-        "command": " ".join(["python", "-m", *sys.orig_argv[2:]]),
+        "command": "python -m benchmarks.gpu OUT.json",
         "python": platform.python_version(),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "torch": torch.__version__,
