@@ -12,6 +12,7 @@ from rich.table import Table
 
 from r1lab.errors import ConfigError, Finding, R1labError
 from r1lab.plan.checks import Plan
+from r1lab.wording import display, plural
 
 out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -38,6 +39,17 @@ def announce(plan: Plan) -> None:
     out.print(f"[bold]r1lab[/]  {escape('  '.join(words))}\n       {escape(str(plan.run_dir))}")
     for finding in plan.findings:
         out.print(f"[yellow]note[/]   {escape(finding.text())}")
+
+
+def note(run_dir: Path, text: str) -> None:
+    """Say what becomes of a sweep's run that was tried before."""
+    out.print(f"[bold]{escape(run_dir.name)}[/]      {escape(text)}")
+
+
+def say_again(folder: Path, runs: int) -> None:
+    """Say that a command goes on with a sweep that an earlier one began."""
+    out.print(f"[bold]r1lab[/]  goes on with the sweep {escape(display(folder))}, which this command began before")
+    out.print(f"       {plural(runs, 'run')}; sweep.new=true begins another")
 
 
 def show_end(plan: Plan, metrics: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -141,6 +141,8 @@ def values_of(override: Override) -> list[Any]:
 
 def _swept(override: Override) -> Iterable[Any]:
     sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        return [sweep.start, sweep.end]
     return sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator()
 
 
