@@ -26,4 +26,5 @@ class RandomSweeper(Sweeper):
         from r1lab.plan.draws import draws  # Hydra imports every plugin at every start
 
         jobs = draws(arguments, self.trials, self.seed)
+        assert self.launcher is not None
         return [self.launcher.launch(jobs, initial_job_idx=0)]

@@ -90,12 +90,17 @@ def show_audit(findings: list[Finding]) -> None:
     out.print("[bold]audit[/] tokenizer, template, data and rewards were looked at")
 
 
-def show_sweep(folder: Path) -> None:
-    """Print the table of a sweep and where its page is."""
-    from r1lab.report.sweep import read_sweep, sweep_table, write_sweep  # matplotlib: only a finished sweep needs it
+def show_sweep(folder: Path) -> dict[str, Any] | None:
+    """Print the table of a sweep, its best run and where its page is; the best run for scripts."""
+    from r1lab.report import sweep  # matplotlib: only a finished sweep needs it
 
     if not folder.is_dir():
-        return
-    page = write_sweep(folder)
-    out.print(sweep_table(read_sweep(folder)))
+        return None
+    page = sweep.write_sweep(folder)
+    rows = sweep.read_sweep(folder)
+    out.print(sweep.sweep_table(rows))
+    best = sweep.best_of(rows)
+    if best:
+        out.print(f"[bold green]best[/]   {escape(sweep.said_of(best))}")
     out.print(f"       {escape(str(page))}")
+    return sweep.record_of(best) if best else None

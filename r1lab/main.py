@@ -64,7 +64,7 @@ def main() -> None:
                     begin_sweep(request)
                 run_hydra([*flags, *request.words])
                 if request.sweep and request.plans[0].cfg.cluster.wait:
-                    console.show_sweep(Path(request.sweep))
+                    end_sweep(Path(request.sweep))
     except R1labError as error:
         console.show_error(error)
         sys.exit(error.exit_code)
@@ -127,12 +127,30 @@ def begin_sweep(request: Request) -> None:
         SweepLedger(folder).begin(request.identity, shlex.join(["python", "-m", "r1lab", *sys.argv[1:]]))
 
 
+def end_sweep(folder: Path) -> None:
+    """Show the sweep's table, and note which run is the best."""
+    if best := console.show_sweep(folder):
+        SweepLedger(folder).pick(best)
+
+
 def job(cfg: DictConfig) -> float | None:
     """One run, called by Hydra's launcher: returns the objective, for sweepers.
 
     Under the basic launcher a failed run is kept for the end, so that the rest of a sweep goes on.
     """
     hydra_cfg = HydraConfig.get()
+    with using(own_folder(hydra_cfg)):
+        return job_in(cfg, hydra_cfg)
+
+
+def own_folder(hydra_cfg: DictConfig) -> str | None:
+    """The folder that --config-dir named, which a process of a launcher's was not told otherwise."""
+    sources = hydra_cfg.runtime.config_sources
+    return next((str(source.path) for source in sources if source.provider == "command-line"), None)
+
+
+def job_in(cfg: DictConfig, hydra_cfg: DictConfig) -> float | None:
+    """`job`, where the user's own groups are known."""
     run_dir = Path(display(Path(hydra_cfg.runtime.output_dir)))
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
@@ -140,7 +158,7 @@ def job(cfg: DictConfig) -> float | None:
             run_in_place(plan.cfg)
             return None
         words = list(hydra_cfg.overrides.task)
-        if hydra_cfg.mode == RunMode.MULTIRUN and not cfg.resume:
+        if hydra_cfg.mode == RunMode.MULTIRUN and not cfg.resume and SweepLedger(run_dir.parent).words is not None:
             plan, metrics = run_of_sweep(plan, words)
         else:
             console.announce(plan)

@@ -80,9 +80,9 @@ def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: in
 
 
 def _looked_at(plan: Plan, words: Sequence[str], known: Mapping[Path, Status], asked: bool, tried: int = 0) -> Next:
-    """What becomes of a run; one that is still in the queue, or of no sweep, stays as it is."""
-    if plan.cfg.resume:
-        return Next(True, plan)
+    """What becomes of a run; one that is still in the queue stays there, and one of no sweep simply starts."""
+    if plan.cfg.resume or SweepLedger(plan.run_dir.parent).words is None:
+        return Next(asked, plan)
     before = known.get(plan.run_dir.resolve())
     if before is not None and not before.over:
         return Next(False, plan, note=f"is {before.state}", kind=before.state)

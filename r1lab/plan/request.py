@@ -79,6 +79,7 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         raise ConfigError(findings)
     jobs = jobs_of(words)
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
+    asked = multirun or len(jobs) > 1  # else a single run is put into a queue, a new one each time
     multirun = multirun or hydra_cfg.mode == "RunMode.MULTIRUN"
     if len(jobs) > 1 and not multirun:
         raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
@@ -92,12 +93,15 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     told = identity(words, [override.key_or_group for override in sweeps_of(words)])
     told += [f"--config-dir {folder}" for folder in user_folders]
     folder = Path(hydra_cfg.sweep_dir)
-    before = None if first.sweep.new or value_of(words, "hydra.sweep.dir") else earlier(folder.parent, told)
+    fresh = not asked or first.sweep.new or value_of(words, "hydra.sweep.dir")
+    before = None if fresh else earlier(folder.parent, told)
     if before is not None and not begun_otherwise(jobs, before):
         folder = before
     plans = plan_all(jobs, words, folder, composed)
     at = f"hydra.sweep.dir='{folder}'"  # not a later second's than was planned
-    return Request(plans, [*words, at], str(folder), first.dry_run, hydra_cfg.launcher, told, folder == before)
+    return Request(
+        plans, [*words, at], str(folder), first.dry_run, hydra_cfg.launcher, told if asked else [], folder == before
+    )
 
 
 def plan_all(

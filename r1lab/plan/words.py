@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,11 @@ def check_words(words: Sequence[str]) -> list[Finding]:
         if root == "hydra":
             findings += _hydra_findings(cfg, override)
         elif root in cfg:
-            findings += field_findings(cfg, override.key_or_group, values_of(override), place)
+            found = field_findings(cfg, override.key_or_group, values_of(override), place)
+            if override.is_interval_sweep():
+                whole = f"{override.key_or_group}=int({override.get_value_element_as_str()})"
+                found = [replace(item, fix=whole) if "a whole number" in item.what else item for item in found]
+            findings += found
         else:
             findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()]))
     mine = {override.key_or_group for override in values}
@@ -142,7 +147,7 @@ def values_of(override: Override) -> list[Any]:
 def _swept(override: Override) -> Iterable[Any]:
     sweep = override.value()
     if isinstance(sweep, IntervalSweep):
-        return [sweep.start, sweep.end]
+        return [sweep.start]  # whose kind is that of what is drawn; the numbers are looked at run by run
     return sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator()
 
 
