@@ -21,7 +21,8 @@ def render(template: str, *scripts: str, **values: Any) -> str:
     """Fill a template that lies beside this module.
 
     `scripts` name the files that the page may run, as one script. The page's content policy allows nothing from
-    elsewhere and no other script, so that hostile text in a completion could not run even if it stood in the page unescaped.
+    elsewhere and no other script, so that hostile text in a completion could not run even if it stood in the page
+    unescaped.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
