@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r1lab.report.words import cut, number
+from r1lab.report.words import number
 
 WIDTH, HEIGHT, TOP, BOTTOM, MARGIN = 150, 330, 44, 300, 70
 AXES = 7  # with the objective's
-_LOG, _TICKS, _LABEL = 10, 5, 20
+_LOG, _TICKS, _LABEL = 10, 5, 17
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def parallel(
     titles = [*(name.rsplit(".", 1)[-1] for name in varied), key]
     hints = [*varied, f"{key}, the best on top"]
     axes = [
-        Axis(cut(title, 60)[:_LABEL], hint, MARGIN + place * WIDTH, ticks)
+        Axis(_short(title), hint, MARGIN + place * WIDTH, ticks)
         for place, (title, hint, (_, ticks)) in enumerate(zip(titles, hints, columns, strict=True))
     ]
     last = len(known) - 1
@@ -94,7 +94,7 @@ def _places(values: Sequence[str | float], lower: bool = False) -> tuple[list[fl
         step = 1 / max(1, len(words) - 1)
         at = {word: _y(place * step if len(words) > 1 else 0.5) for place, word in enumerate(words)}
         ys = [at[_shown(value)] for value in values]
-        return ys, [(y, word[:_LABEL]) for word, y in at.items()]
+        return ys, [(y, _short(word)) for word, y in at.items()]
     low, high = min(numbers), max(numbers)
     log = low > 0 and high / low > _LOG
 
@@ -113,6 +113,10 @@ def _places(values: Sequence[str | float], lower: bool = False) -> tuple[list[fl
 
 def _y(share: float) -> float:
     return round(BOTTOM - share * (BOTTOM - TOP), 1)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
 
 
 def _shown(value: str | float) -> str:

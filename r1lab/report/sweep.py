@@ -20,13 +20,10 @@ from r1lab.report.records import Run, is_run, read_run
 from r1lab.report.rendering import render, write
 from r1lab.report.score import Estimate, as_number, final, is_value, lower_is_better
 from r1lab.report.settings import differences, shown
+from r1lab.report.tries import as_asked, tries_of
 from r1lab.report.words import clean, cut, duration, value_of
 
-_METRICS, _PLOTS, _NAMED = (
-    4,
-    4,
-    8,
-)  # columns of further metrics, plots against a parameter, runs with a colour of their own
+_METRICS, _PLOTS, _NAMED = 4, 4, 8  # columns of further metrics, plots against a parameter, runs with a colour
 
 
 @dataclass(frozen=True)
@@ -52,20 +49,7 @@ class Row:
 
     @property
     def tries(self) -> str:
-        """What was tried before; "" for a run that went through at once."""
-        tries = [item for item in self.run.manifest.get("tries") or [] if isinstance(item, dict)]
-        if not tries:
-            return ""
-        numbers = ("per_device_train_batch_size", "gradient_accumulation_steps")
-        sizes = [" × ".join(str(item.get(name, "?")) for name in numbers) for item in tries]
-        told = [
-            f"memory ran out at {size}" if item.get("kind") == "memory" else str(item.get("cause") or "it failed")
-            for item, size in zip(tries, sizes, strict=True)
-        ]
-        trainer = self.run.config.get("trainer") or {}
-        now = " × ".join(str(trainer.get(name, "?")) for name in numbers)
-        ends = f"; now {now}" if any(item.get("kind") == "memory" for item in tries) else ""
-        return cut(f"tried before: {'; '.join(told)}{ends}", 300)
+        return tries_of(self.run)
 
 
 def read_sweep(folder: Path, objective: str | None = None, direction: str | None = None) -> list[Row]:
@@ -94,7 +78,7 @@ def read_sweep(folder: Path, objective: str | None = None, direction: str | None
     lower = _lower(runs, key, direction)
     rows = [
         Row(run.path.name, run, settings, key, final(run, key), {m: _metric(run, m) for m in metrics}, lower)
-        for run, settings in zip(runs, differences(runs), strict=True)
+        for run, settings in zip(runs, differences([as_asked(run) for run in runs]), strict=True)
     ]
     return sorted(rows, key=_rank)
 

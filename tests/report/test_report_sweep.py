@@ -137,6 +137,21 @@ def test_all_runs_at_once_stand_where_their_values_are():
     assert parallel(runs[:1], "eval/accuracy", lower=False) is None
 
 
+def test_a_smaller_batch_is_told_and_is_nothing_that_was_varied(fake_run, contents, tmp_path, text_of):
+    for number, (size, steps) in enumerate([(32, 1), (8, 4)]):
+        config = (
+            f"seed: {number}\ntrainer: {{per_device_train_batch_size: {size}, gradient_accumulation_steps: {steps}}}\n"
+        )
+        tried = [
+            {"kind": "memory", "per_device_train_batch_size": n, "gradient_accumulation_steps": 32 // n}
+            for n in (32, 16)
+        ]
+        fake_run(f"s/{number}", config=config, manifest=contents["manifest"] | {"tries": tried * number}, steps=2)
+    assert [row.settings for row in read_sweep(tmp_path / "s")] == [{"seed": 0.0}, {"seed": 1.0}]
+    told = "tried before: memory ran out at 32 × 1; memory ran out at 16 × 2; now 8 × 4"
+    assert told in text_of(write_sweep(tmp_path / "s"))
+
+
 def test_a_sweep_of_failures_has_a_page(fake_run, contents, tmp_path, text_of):
     for number in range(2):
         failed = contents["manifest"] | {"status": "failed", "cause": "<b>no disk</b>\0"}
