@@ -13,6 +13,7 @@ from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -143,13 +144,13 @@ def job(cfg: DictConfig) -> float | None:
         return job_in(cfg, hydra_cfg)
 
 
-def own_folder(hydra_cfg: DictConfig) -> str | None:
+def own_folder(hydra_cfg: HydraConf) -> str | None:
     """The folder that --config-dir named, which a process of a launcher's was not told otherwise."""
     sources = hydra_cfg.runtime.config_sources
     return next((str(source.path) for source in sources if source.provider == "command-line"), None)
 
 
-def job_in(cfg: DictConfig, hydra_cfg: DictConfig) -> float | None:
+def job_in(cfg: DictConfig, hydra_cfg: HydraConf) -> float | None:
     """`job`, where the user's own groups are known."""
     run_dir = Path(display(Path(hydra_cfg.runtime.output_dir)))
     try:

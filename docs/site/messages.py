@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
 SOURCE = Path(__file__).parents[2] / "r1lab"
 RAISED = {
@@ -46,16 +47,33 @@ def messages() -> list[Message]:
     for file in sorted(SOURCE.rglob("*.py")):
         module = ".".join(("r1lab", *file.relative_to(SOURCE).with_suffix("").parts))
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        for function in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]:
-            found += _of_function(function, module)
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        tellers = {name: place for item in functions if (name := item.name) and (place := _handed_on(item)) is not None}
+        for function in [tree, *functions]:
+            found += _of_function(function, module, tellers)
     unique = {(item.module, item.line, item.text): item for item in found}
     return sorted(unique.values(), key=lambda item: (item.module, item.line))
 
 
-def _of_function(function: ast.AST, module: str) -> Iterator[Message]:
+def _handed_on(function: ast.FunctionDef) -> int | None:
+    """The place of the parameter that a function hands on as a message; None where it has none."""
+    names = [item.arg for item in function.args.args if item.arg != "self"]
+    for call in (
+        node for node in _own_nodes(function) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ):
+        first = call.args[0] if call.args else None
+        if (call.func.id == "Finding" or call.func.id in RAISED) and isinstance(first, ast.Name) and first.id in names:
+            return names.index(first.id)
+    return None
+
+
+def _of_function(
+    function: ast.AST, module: str, tellers: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[Message]:
+    """The messages that a function says; `tellers` hand on what they are given."""
     inner = list(_own_nodes(function))
     for call in (node for node in inner if isinstance(node, ast.Call)):
-        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
         words = {word.arg: word.value for word in call.keywords}
         if name == "Finding":
             what = call.args[0] if call.args else words.get("what")

@@ -89,7 +89,7 @@ def check_words(words: Sequence[str]) -> list[Finding]:
         elif root in cfg:
             found = field_findings(cfg, override.key_or_group, values_of(override), place)
             if override.is_interval_sweep():
-                whole = f"{override.key_or_group}=int({override.get_value_element_as_str()})"
+                whole = f"{override.key_or_group}=int({str(override.input_line).partition('=')[2]})"
                 found = [replace(item, fix=whole) if "a whole number" in item.what else item for item in found]
             findings += found
         else:

@@ -1,4 +1,4 @@
-"""A sweep through the queue: what fails by no fault of its own goes back there; the same command queues what is left."""
+"""A sweep through the queue: what fails by no fault of its own goes back there; given again, what is left does."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_sweep_comes_to_its_end_in_the_queue(cluster: Cluster, workplace: Path
     (workplace / "mended").touch()
     kept = cluster.r1lab(*WORDS, "accelerator=cpu", check=False)
     assert kept.returncode == 1 and "in the queue as" not in kept.stdout
-    assert "sweep.failed=retry tries it again" in kept.stderr
+    assert "sweep.failed=retry tries it again" in kept.stdout
     last = cluster.r1lab(*WORDS, "accelerator=cpu", "sweep.failed=retry")
     assert "1 run in the queue" in last.stdout
     counted = sorted((workplace / "count.txt").read_text().splitlines())
