@@ -83,6 +83,10 @@ def _of_function(
             fixes = texts(fix, call.lineno, inner) if fix is not None else [""]
             for text in texts(what, call.lineno, inner):
                 yield Message(text, kind, module, call.lineno, " / ".join(filter(None, dict.fromkeys(fixes))))
+        elif name in tellers and len(call.args) > tellers[name]:
+            fixes = texts(words["fix"], call.lineno, inner) if "fix" in words else [""]
+            for text in texts(call.args[tellers[name]], call.lineno, inner):
+                yield Message(text, "error", module, call.lineno, " / ".join(filter(None, dict.fromkeys(fixes))))
         elif (
             name in RAISED and call.args and not (name == "ConfigError" and not isinstance(call.args[0], ast.JoinedStr))
         ):
