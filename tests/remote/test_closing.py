@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from concurrent.futures import CancelledError
 
@@ -55,10 +56,8 @@ def test_a_cancellation_that_gets_lost_is_sent_again(monkeypatch: pytest.MonkeyP
 
     async def deaf() -> str:
         begun.set()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(30)
-        except asyncio.CancelledError:
-            pass
         await asyncio.sleep(30)
         return "slept"
 
