@@ -79,3 +79,12 @@ def test_it_works_from_an_empty_folder(released: tuple[Path, Path], tmp_path: Pa
     assert "nothing speaks against these 2 runs" in planned.stdout
     assert call("task=grop").returncode == 2
     assert list(empty.iterdir()) == []
+    (empty / "my_conf/reward").mkdir(parents=True)
+    (empty / "my_conf/reward/brevity.yaml").write_text("brevity:\n  _target_: my_pkg.rewards.brevity\n  target: 30\n")
+    (empty / "my_pkg").mkdir()
+    (empty / "my_pkg/rewards.py").write_text(
+        "def brevity(completions, *, target=40):\n    return [1.0] * len(completions)\n"
+    )
+    own = call("--config-dir", "my_conf", "plugins=[my_pkg]", "reward=[accuracy,brevity]", "dry_run=true")
+    assert own.returncode == 0, own.stderr
+    assert "brevity" in own.stdout
