@@ -41,10 +41,9 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"r1lab {version('r1lab')}")
         return
-    if (
-        "" not in sys.path and os.getcwd() not in sys.path
-    ):  # as `python -m r1lab` has it: a user's package is beside them
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:  # as `python -m r1lab` has it: a user's package may stand here
+        sys.path.insert(0, here)
     failures.clear()
     arguments = get_args_parser().parse_intermixed_args()  # words before a flag are words too
     flags = [word for word in sys.argv[1:] if word not in arguments.overrides]
