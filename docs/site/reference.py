@@ -45,9 +45,9 @@ def options_page(group: str, folder: Path, about: str) -> str:
         comment = [line.lstrip("# ") for line in lines if line.startswith("#")][:4]
         first = next((place for place, line in enumerate(lines) if not line.startswith("#")), len(lines))
         body = "\n".join(lines[first:])
-        parts += [f"## {name} {{#{anchor(name)}}}", escape(" ".join(comment))]
-        if words := docstring_of(body):
-            parts.append(words)
+        parts.append(f"## {name} {{#{anchor(name)}}}")
+        said, words = escape(" ".join(comment)), docstring_of(body)
+        parts += [words] if words.startswith(said) else [said, words]
         parts.append(f"```yaml\n{body}\n```" if body.strip() else "")
     return "\n\n".join(part for part in parts if part) + "\n"
 
