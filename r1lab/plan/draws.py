@@ -14,10 +14,34 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from r1lab.errors import ConfigError, Finding
+from r1lab.plan.places import where
+from r1lab.plan.words import value_of
 
 TRIALS, SEED = 20, 0
 PATIENCE = 100  # draws for each run before there are no more different ones
 DIGITS = 6  # of a number that was drawn
+
+
+def jobs_of(words: Sequence[str]) -> list[list[str]]:
+    """The words of each run of a sweep, in the order they run; one for a plain command."""
+    if value_of(words, "hydra/sweeper") != "random":
+        return product(words)
+    return draws(words, whole(words, "hydra.sweeper.trials", TRIALS, 1), whole(words, "hydra.sweeper.seed", SEED, 0))
+
+
+def whole(words: Sequence[str], key: str, default: int, least: int) -> int:
+    """The whole number that a command line gives to a key of Hydra's.
+
+    Raises:
+        ConfigError: it gives something else.
+    """
+    said = value_of(words, key)
+    if said is None:
+        return default
+    if not said.isdecimal() or int(said) < least:
+        what = f"{key} takes a whole number, {least} or more, not {said!r}"
+        raise ConfigError([Finding(what, where(key, words), fix=f"{key}={default or least}")])
+    return int(said)
 
 
 def product(words: Sequence[str]) -> list[list[str]]:

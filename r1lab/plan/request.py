@@ -18,10 +18,10 @@ from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
-from r1lab.plan.draws import SEED, TRIALS, draws, product
+from r1lab.plan.draws import jobs_of
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
-from r1lab.plan.words import check_words, finding_of, parse, values_of
+from r1lab.plan.words import check_words, finding_of, parse, value_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
 from r1lab.runs.sweeps import SweepLedger, earlier, identity
@@ -173,14 +173,6 @@ def _without_multirun(override: Override) -> Finding:
     return Finding(f"{word} asks for several runs", f"override {word}", fix=fix)
 
 
-def jobs_of(words: Sequence[str]) -> list[list[str]]:
-    """The words of each run of a sweep, in the order they run; one for a plain command."""
-    if value_of(words, "hydra/sweeper") != "random":
-        return product(words)
-    trials, seed = value_of(words, "hydra.sweeper.trials"), value_of(words, "hydra.sweeper.seed")
-    return draws(words, int(trials or TRIALS), int(seed or SEED))
-
-
 def sweeps_of(words: Sequence[str]) -> list[Override]:
     """The overrides that give several values."""
     return [override for override in parse(words)[0] if override.is_sweep_override()]
@@ -190,12 +182,6 @@ def swept(job: Sequence[str], words: Sequence[str]) -> list[str]:
     """The words of one run that another run of the sweep does not share."""
     keys = {override.key_or_group for override in sweeps_of(words)}
     return [word for word in job if word.lstrip("+~").partition("=")[0] in keys]
-
-
-def value_of(words: Sequence[str], key: str) -> str | None:
-    """The value a command line gives to a plain key; None where it gives none, or `null`."""
-    said = [values_of(override) for override in parse(words)[0] if override.key_or_group == key]
-    return str(said[-1][0]) if said and said[-1] and said[-1][0] not in (None, "") else None
 
 
 def composed_or_refused(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:

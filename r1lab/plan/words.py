@@ -144,6 +144,12 @@ def values_of(override: Override) -> list[Any]:
     return [_plain(override.value())]
 
 
+def value_of(words: Sequence[str], key: str) -> str | None:
+    """The value a command line gives to a plain key; None where it gives none, or `null`."""
+    said = [values_of(override) for override in parse(words)[0] if override.key_or_group == key]
+    return str(said[-1][0]) if said and said[-1] and said[-1][0] not in (None, "") else None
+
+
 def _swept(override: Override) -> Iterable[Any]:
     sweep = override.value()
     if isinstance(sweep, IntervalSweep):

@@ -56,6 +56,8 @@ class SweepLedger:
 
     def set_aside(self, run: str) -> None:
         """Move what a try left out of the way of one that begins anew."""
+        if not (self.folder / run).exists():
+            return
         aside = self.folder / ASIDE
         aside.mkdir(exist_ok=True)
         number = sum(path.name.startswith(f"{run}-") for path in aside.iterdir())

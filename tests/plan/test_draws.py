@@ -91,6 +91,15 @@ def test_a_range_of_the_wrong_kind_is_refused_before_anything_is_drawn(r1lab: Co
     assert not Path("outputs").exists()
 
 
+def test_a_sweep_s_own_words_are_looked_at(r1lab: CommandLine) -> None:
+    finding = r1lab.one(*RANDOM, "seed=1,2", "hydra.sweeper.trials=many")
+    assert finding["what"] == "hydra.sweeper.trials takes a whole number, 1 or more, not 'many'"
+    assert finding["where"] == "override hydra.sweeper.trials=many"
+    assert r1lab.one("sweep.direction=minimise")["nearest"] == "sweep.direction=minimize"
+    assert r1lab.one("sweep.failed=redo")["fix"] == "keep or retry"
+    assert r1lab.one("sweep.retries=-1")["what"].startswith("sweep.retries=-1")
+
+
 def _plans(words: tuple[str, ...]) -> list:
     from r1lab.config.compose import session
     from r1lab.plan.request import plan_request
