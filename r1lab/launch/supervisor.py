@@ -210,9 +210,8 @@ class Supervisor:
             role, self.later = self.later, None
             self.serve(role, json.loads(told.read_text()))
         if self.node.count > 1 and (lost := self.pulse.beat()) is not None:
-            silence = self.cfg.accelerator.silence
-            cause = f"node {lost}, {self.node.addresses[lost]}, was lost: no sign of life for {silence:g} seconds"
-            self.fail(f"{cause} (accelerator.silence)", LOST, 1)
+            silence = f"no sign of life for {self.cfg.accelerator.silence:g} seconds (accelerator.silence)"
+            self.fail(f"a node failed: {self.node.addresses[lost]} gave {silence}", LOST, 1)
             raise Stopped
         if self.asked and self.trainer is None:
             raise Stopped

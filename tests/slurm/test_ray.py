@@ -109,7 +109,7 @@ def test_ray_over_three_nodes_and_its_end_in_order(
         monkeypatch.delenv(name, raising=False)
     (workplace / "model").mkdir()
     (workplace / "model/config.json").write_text("{}")
-    words = ("task=ray", "model.path=model", "cluster=slurm", "accelerator.nodes=3", "cluster.gpus=2")
+    words = ("task=ray", "model.path=model", "model.layers=3", "cluster=slurm", "accelerator.nodes=3", "cluster.gpus=2")
     program = stand_in_server(workplace)
     said = cluster.r1lab(*words, "cluster.wait=false", f"engine.command={program}", "engine.start_timeout=240")
     sweep = sweep_of(said.stdout)
