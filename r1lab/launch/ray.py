@@ -35,6 +35,7 @@ from r1lab.runs.folder import write_atomic
 from r1lab.slurm.script import gpus_of
 
 TICK, LEAVING = 0.2, 20.0  # seconds between two looks; seconds that workers wait for the server to end first
+TOO_SLOW = "timed out during startup"  # what Ray says of a node that was not up within its 30 seconds
 AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # the user's own, where any is set
 COUNT = """
 import sys, time, ray
@@ -99,28 +100,29 @@ class Part:
         self.cfg, self.node, self.folder, self.asked = cfg, node, folder, asked
         self.address = node.addresses[node.index] if node.count > 1 else socket.gethostbyname(socket.gethostname())
         self.head = node.addresses[0] if node.count > 1 else self.address
-        self.ready = folder / "nodes" / node.attempt / "head-ready"
-        self.done = folder / "nodes" / node.attempt / "server-ended"
-        self.token = folder / "nodes" / node.attempt / "ray-token"
+        notes = folder / "nodes" / node.attempt
+        self.ready, self.joined, self.done = notes / "head-ready", notes / "joined", notes / "server-ended"
+        self.token = notes / "ray-token"
         self.temporary = Path(f"/tmp/ray-{node.attempt}-{node.index}")  # sockets are there: their paths must be short
         self.until = time.monotonic() + cfg.engine.start_timeout
-        self.children: list[Server] = []
+        self.children: list[Server] = []  # Ray is the first
 
-    def start_ray(self, *words: str) -> Server:
+    def start_ray(self, *words: str) -> None:
         """Start this node's Ray."""
         command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats"]
         command += [f"--node-ip-address={self.address}", f"--num-gpus={gpus_of(self.cfg)}"]
         command += [f"--temp-dir={self.temporary}", *words]
-        return self.start(f"Ray on {self.address}", command, f"ray-{self.node.index}.log")
+        self.start(f"Ray on {self.address}", command, f"ray-{self.node.index}.log")
+        self.again = lambda: self.start_ray(*words)
 
-    def start(self, name: str, command: list[str], log: str) -> Server:
+    def start(self, name: str, command: list[str], log: str) -> None:
         """Start one process with all that it starts."""
         self.children.append(Server(name, command, self.environment(), self.folder / "servers" / log))
-        return self.children[-1]
 
     def environment(self) -> dict[str, str]:
         """What every process of Ray and on it needs: where the head is, and the token that it asks for."""
         env = scrubbed() | {"VLLM_HOST_IP": self.address, "RAY_ADDRESS": f"{self.head}:{ray_port()}"}
+        env["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "0"  # what stood on it has ended by then
         if any(name in env for name in AUTHENTICATION):
             return env
         return env | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
@@ -129,11 +131,17 @@ class Part:
         """Look whether all that was started runs.
 
         Raises:
-            RunError: it does not.
+            RunError: it does not, and it is no Ray that only took its time to start: such a one is started again.
         """
-        for child in self.children:
-            if how := child.ended():
+        for child in list(self.children):
+            if not (how := child.ended()):
+                continue
+            if self.joined.exists() or TOO_SLOW not in child.last_lines():
                 raise RunError(f"{how}\n{child.last_lines()}")
+            say(f"{child.name} {TOO_SLOW}; it is started again")
+            child.end()
+            self.children.clear()
+            self.again()
 
     def wait(self, happens: Callable[[], bool], what: str) -> bool:
         """Wait until something is true; False where this node was asked to stop before.
@@ -179,6 +187,7 @@ class Head(Part):
         write_atomic(self.ready, "")
         if not (told := self.count()):
             return
+        write_atomic(self.joined, "")
         say(f"ray {self.address}:{ray_port()}: {told}")
         say(f"dashboard http://{self.address}:{dashboard}")
         if self.token.name in self.environment().get("RAY_AUTH_TOKEN_PATH", ""):
