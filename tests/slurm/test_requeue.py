@@ -10,24 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SMALL
+from tests.drill.cluster_kills import TRAINING as LONG
 from tests.drill.kills import difference
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_queue import jobs_of, status
 
 pytestmark = pytest.mark.slurm
-
-TRAINING = (  # steps enough to be caught between two of them
-    *SMALL,
-    "task=grpo",
-    "trainer.max_steps=40",
-    "trainer.save_steps=7",
-    "trainer.per_device_train_batch_size=8",
-    "trainer.num_generations=4",
-    "trainer.steps_per_generation=3",
-    "trainer.max_completion_length=16",
-    "eval.every=0.5",
-)
+TRAINING = (*LONG, "trainer.max_steps=40")
 
 
 @pytest.fixture(scope="module")
