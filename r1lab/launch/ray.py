@@ -38,7 +38,7 @@ TICK, LEAVING = 0.2, 20.0  # seconds between two looks; seconds that workers wai
 TOO_SLOW = "timed out during startup"  # what Ray says of a node that was not up within its 30 seconds
 AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")  # the user's own, where any is set
 COUNT = """
-import sys, time, ray
+import pathlib, sys, time, ray
 address, wanted, limit = sys.argv[1], int(sys.argv[2]), time.time() + float(sys.argv[3])
 while not ray.is_initialized():
     try:
@@ -50,6 +50,8 @@ while not ray.is_initialized():
 while len(alive := [node for node in ray.nodes() if node["Alive"]]) < wanted:
     if time.time() > limit:
         sys.exit(f"{len(alive)} of {wanted} nodes have joined")
+    if alive:
+        pathlib.Path(sys.argv[4]).touch()  # the head listens before it can take others in
     time.sleep(0.2)
 print(f"{len(alive)} nodes, {int(ray.cluster_resources().get('GPU', 0))} GPUs")
 """
@@ -184,7 +186,6 @@ class Head(Part):
         )
         if not self.wait(lambda: reachable(self.address, ray_port()), "Ray's head did not answer"):
             return
-        write_atomic(self.ready, "")
         if not (told := self.count()):
             return
         write_atomic(self.joined, "")
@@ -205,7 +206,8 @@ class Head(Part):
             RunError: they have not in time.
         """
         left = f"{max(1.0, self.until - time.monotonic()):.0f}"
-        command = [sys.executable, "-c", COUNT, f"{self.address}:{ray_port()}", str(self.node.count), left]
+        words = [f"{self.address}:{ray_port()}", str(self.node.count), left, str(self.ready)]
+        command = [sys.executable, "-c", COUNT, *words]
         counting = subprocess.Popen(
             command, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
