@@ -12,6 +12,7 @@ from tests.slurm.cluster import Cluster
 
 
 @pytest.mark.slurm
+@pytest.mark.timeout(900)
 def test_whatever_is_killed_the_run_ends_well(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

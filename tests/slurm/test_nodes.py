@@ -22,7 +22,7 @@ from tests.launch.server import options_of
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_queue import jobs_of, sweep_of
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 SPREAD = '''
 """A task of the user's own that runs on every node, and ends as the run's name says: RANK-HOW."""

@@ -100,6 +100,7 @@ except urllib.error.HTTPError as error:
 
 
 @pytest.mark.slurm
+@pytest.mark.timeout(600)
 def test_ray_over_three_nodes_and_its_end_in_order(
     cluster: Cluster, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
