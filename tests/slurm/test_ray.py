@@ -100,8 +100,8 @@ except urllib.error.HTTPError as error:
 
 
 @pytest.mark.slurm
-@pytest.mark.timeout(600)
-def test_ray_over_three_nodes_and_its_end_in_order(
+@pytest.mark.timeout(900)
+def test_ray_over_nodes_and_its_end_in_order(
     cluster: Cluster, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
@@ -110,9 +110,9 @@ def test_ray_over_three_nodes_and_its_end_in_order(
         monkeypatch.delenv(name, raising=False)
     (workplace / "model").mkdir()
     (workplace / "model/config.json").write_text("{}")
-    words = ("task=ray", "model.path=model", "model.layers=3", "cluster=slurm", "accelerator.nodes=3", "cluster.gpus=2")
+    words = ("task=ray", "model.path=model", "model.layers=2", "cluster=slurm", "accelerator.nodes=2", "cluster.gpus=2")
     program = stand_in_server(workplace)
-    said = cluster.r1lab(*words, "cluster.wait=false", f"engine.command={program}", "engine.start_timeout=240")
+    said = cluster.r1lab(*words, "cluster.wait=false", f"engine.command={program}", "engine.start_timeout=500")
     sweep = sweep_of(said.stdout)
     job, log = jobs_of(sweep)[0], sweep / "0/slurm.log"
 
@@ -120,16 +120,16 @@ def test_ray_over_three_nodes_and_its_end_in_order(
         assert cluster.state(job) in ("PENDING", "RUNNING"), log.read_text()
         return log.is_file() and "r1lab: server http://10.77.0." in log.read_text()
 
-    cluster.wait_for(ready, 260)
+    cluster.wait_for(ready, 520)
     told = log.read_text()
-    assert ": 3 nodes, 6 GPUs" in told
+    assert ": 2 nodes, 4 GPUs" in told
     assert "r1lab: dashboard http://10.77.0.10:8265" in told
     (token,) = sweep.glob("0/nodes/*/ray-token")
     assert stat.S_IMODE(token.stat().st_mode) == 0o600 and str(token) in told
     assert answered(cluster, "http://10.77.0.10:8265/") == 200
     assert answered(cluster, "http://10.77.0.10:8265/api/jobs/") == 401  # a stranger would start programs there
     given = json.loads((workplace / "server.json").read_text())["words"]
-    assert "--tensor-parallel-size 2 --pipeline-parallel-size 3" in " ".join(given)
+    assert "--tensor-parallel-size 2 --pipeline-parallel-size 2" in " ".join(given)
     cluster.r1lab("task=cancel", f"task.run={sweep}")
     cluster.wait_for(lambda: cluster.processes("raylet", "gcs_server", "server.py") == [], 60)
     ends = [line for line in log.read_text().splitlines() if line.endswith(" ends")]
