@@ -43,7 +43,7 @@ address, wanted, limit = sys.argv[1], int(sys.argv[2]), time.time() + float(sys.
 while not ray.is_initialized():
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except ConnectionError:  # the head answers before it is ready
+    except Exception:  # the head answers before it is ready, and may be started again meanwhile
         if time.time() > limit:
             raise
         time.sleep(0.5)
