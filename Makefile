@@ -52,8 +52,8 @@ quickstart: install  ## install, then train the tiny model to reason: the main j
 sft grpo eval generate: install  ## one step of the pipeline; pass words on with ARGS="…"
 	$(RUN) task=$@ $(ARGS)
 
-test: $(VENV)/installed-dev  ## install what the tests need and run them
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/installed-dev  ## install what the tests need and run them, a file to each core at a time
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
 	$(PYTHON) -m venv .venv-trackers
@@ -67,7 +67,7 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line
