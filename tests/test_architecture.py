@@ -55,7 +55,8 @@ MAY_IMPORT = {
     "launch.node": {"launch", "launch.supervisor", *FLOOR},
     "launch.agent": {"launch", "runs", *FLOOR},
     "slurm": {"launch.roles", "runs", *FLOOR},
-    "launch.slurm": {"config", "launch", "plan", "runs", "slurm", *FLOOR},
+    "launch.again": {"plan", "runs", *FLOOR},
+    "launch.slurm": {"config", "launch", "launch.again", "plan", "runs", "slurm", *FLOOR},
     "launch.place": {"launch.supervisor", "slurm"},
     "launch.slurm_node": {"launch", "launch.place", "launch.supervisor", "runs", *FLOOR},
     "launch.ray": {*NODE, "config", "launch.place", "launch.supervisor", "runs", "slurm", *FLOOR},
@@ -63,7 +64,7 @@ MAY_IMPORT = {
     "launch.audit": {"runs", *FLOOR},
     "launch": {"processes"},
     "notebook": {"config", "plan", "launch.local", *FLOOR},
-    "main": {"console", "config", "plan", "launch", "launch.local", *FLOOR},
+    "main": {"console", "config", "plan", "launch", "launch.again", "launch.local", "runs", *FLOOR},
     "__init__": {"notebook"},
     "__main__": {"main"},
     # after the process boundary; the worker finds its task by the name in run.yaml

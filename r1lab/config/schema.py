@@ -204,6 +204,23 @@ class Hub:
 
 
 @dataclass
+class Sweep:
+    """A command of several runs, `-m`, given again: it goes on with the sweep that it began.
+
+    What is done is left alone, what was interrupted goes on, what failed because of a server, a network, a disk or a
+    node is tried again, `retries` times by itself; what ran out of memory is tried with a smaller per-device batch at
+    the same global batch. `failed` says what becomes of a run that failed by its own fault: "keep" or "retry". `new`
+    begins another sweep. The best run is the one with the most of `objective`, or with the least of a loss or a time;
+    `direction` says which: "maximize" or "minimize".
+    """
+
+    new: bool = False
+    retries: int = 2
+    failed: str = "keep"
+    direction: str | None = None
+
+
+@dataclass
 class Run:
     """One run. Everything a researcher types on the command line is a field here or below."""
 
@@ -230,3 +247,4 @@ class Run:
     accelerator: Accelerator = field(default_factory=Accelerator)
     cluster: Cluster = field(default_factory=Cluster)
     eval: Eval = field(default_factory=Eval)
+    sweep: Sweep = field(default_factory=Sweep)

@@ -235,6 +235,14 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     if cfg.accelerator.device not in ("cpu", "cuda"):
         what = f"accelerator.device={cfg.accelerator.device} is not known"
         findings.append(Finding(what, where("accelerator.device"), fix="auto, cpu or cuda"))
+    for key, known in (("failed", ("keep", "retry")), ("direction", (None, "maximize", "minimize"))):
+        if (said := cfg.sweep[key]) not in known:
+            words = [str(word) for word in known if word]
+            close = nearest(str(said), words)
+            what = f"sweep.{key}={said} is not known"
+            findings.append(
+                Finding(what, where(f"sweep.{key}"), f"sweep.{key}={close}" if close else "", " or ".join(words))
+            )
     measured = [f"eval/{name}" for name in rewards]
     if cfg.objective not in [*measured, Run.objective] and (close := nearest(cfg.objective, measured)):
         what = f"objective={cfg.objective} is none of the rewards; the run may not measure it"
