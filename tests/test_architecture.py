@@ -32,12 +32,13 @@ LIGHT = (
     "errors",
     "main",
 )  # rooms that never import NO_TRAINING
-FLOOR = {"errors", "wording"}  # anybody may import these, and they import nothing above them
+FLOOR = {"errors", "processes", "wording"}  # anybody may import these, and they import nothing above them
 MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
-NODE = {"launch", "launch.children", "launch.ending", "launch.environment", "launch.roles", "launch.serving"}
+NODE = {"launch", "launch.ending", "launch.environment", "launch.heartbeat", "launch.roles", "launch.serving"}
 MAY_IMPORT = {
     "errors": set(),
     "wording": set(),
+    "processes": {"wording"},
     "config": FLOOR,
     "runs": FLOOR,
     "rows": {"config", *FLOOR},
@@ -47,14 +48,12 @@ MAY_IMPORT = {
     "recipes": {"config", "plan", *FLOOR},
     "launch.roles": FLOOR,  # pure: the planner reads it as well
     "launch.environment": {"launch"},
-    "launch.leash": {"launch"},
-    "launch.keeper": set(),
-    "launch.children": {"launch"},
+    "launch.heartbeat": {"runs"},
     "launch.serving": {"config", "launch.roles"},
     "launch.ending": {"launch", "runs", *FLOOR},
     "launch.supervisor": {*NODE, "config", "runs", *FLOOR},
     "launch.node": {"launch", "launch.supervisor", *FLOOR},
-    "launch.agent": {"launch", "launch.leash", "runs", *FLOOR},
+    "launch.agent": {"launch", "runs", *FLOOR},
     "slurm": {"launch.roles", "runs", *FLOOR},
     "launch.again": {"plan", "runs", *FLOOR},
     "launch.slurm": {"config", "launch", "launch.again", "plan", "runs", "slurm", *FLOOR},
@@ -63,7 +62,7 @@ MAY_IMPORT = {
     "launch.ray": {*NODE, "config", "launch.place", "launch.supervisor", "runs", "slurm", *FLOOR},
     "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
-    "launch": set(),
+    "launch": {"processes"},
     "notebook": {"config", "plan", "launch.local", *FLOOR},
     "main": {"console", "config", "plan", "launch", "launch.again", "launch.local", "runs", *FLOOR},
     "__init__": {"notebook"},
@@ -72,8 +71,6 @@ MAY_IMPORT = {
     "launch.worker": {
         "launch",
         "launch.beside",
-        "launch.leash",
-        "launch.serving",
         "report",
         "runs",
         *FLOOR,
@@ -96,6 +93,7 @@ MAY_IMPORT = {
         "data",
         "engines",
         "evaluation",
+        "launch",  # the name of the folder where a run's nodes speak to each other
         "models",
         "remote",
         "report",

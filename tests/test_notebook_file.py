@@ -10,6 +10,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.whole
+
 NOTEBOOKS = Path(__file__).parent.parent / "experiments"
 
 

@@ -108,7 +108,8 @@ class Accelerator:
     serves no other end, one on a CPU. `gpus` (on each node, those that generate included), `gpu` (its name, such as
     h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine. `mixed_precision` is no, bf16 or
     fp16; null: as the model's dtype, or `trainer.bf16` and `trainer.fp16`, say. `threads` are those of a process.
-    `timeout` is the seconds after which a process that waits for the others gives up.
+    `timeout` is the seconds after which a process that waits for the others gives up; a node of several that has given
+    no sign of life for `silence` seconds is lost, and the run ends or goes back to its queue.
     """
 
     name: str = "auto"
@@ -124,6 +125,7 @@ class Accelerator:
     device: str = "auto"
     threads: int | None = None
     timeout: int = 1800
+    silence: float = 60.0
 
 
 @dataclass

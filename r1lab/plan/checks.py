@@ -35,6 +35,7 @@ from r1lab.plan.packages import check_packages
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
+from r1lab.plan.ray import check_ray, ray_facts, settle_ray
 from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
@@ -119,6 +120,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_cluster(resolved, where)
     if resolved.task.name != "doctor":  # which says what is lacking itself
         findings += check_sandbox(resolved, where)
+    if resolved.task.name == "ray":
+        return Plan(resolved, run_dir, findings + check_ray(resolved, where), ray_facts(resolved))
     if resolved.task.get("folder") is False:
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
@@ -180,6 +183,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
     resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
     assert isinstance(resolved, DictConfig)
     settle(resolved)
+    if resolved.task.name == "ray":
+        settle_ray(resolved)
     if resolved.task.get("scores") is False:
         resolved.reward = {}
     if "output" in resolved.task:

@@ -14,7 +14,7 @@ from r1lab.runs.folder import RunFolder
 from tests.slurm.cluster import Cluster
 from tests.slurm.conftest import MINE
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
 
 def sweep_of(said: str) -> Path:
