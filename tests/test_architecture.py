@@ -103,6 +103,18 @@ MAY_IMPORT = {
         "trainers",
         *FLOOR,
     },
+    "evaluators": {
+        "config",
+        "data",
+        "engines",
+        "evaluation",
+        "generation",
+        "models",
+        "rewards",
+        "runs",
+        "trainers",
+        *FLOOR,
+    },
     "models": {"config", "data", "runs", "trainers", *FLOOR},  # the tiny model is trained on first use
     "tasks": {
         "config",
@@ -110,6 +122,7 @@ MAY_IMPORT = {
         "doctor",
         "engines",
         "evaluation",
+        "evaluators",
         "generation",
         "hub",
         "launch",  # the names of what a launch puts into the environment
