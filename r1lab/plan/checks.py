@@ -30,8 +30,10 @@ from r1lab.plan.folder import check_folder
 from r1lab.plan.generation import check_generation
 from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hub import check_hub
+from r1lab.plan.lighteval import check_lighteval
 from r1lab.plan.model import check_model
 from r1lab.plan.packages import check_packages
+from r1lab.plan.parallel import settle_parallel
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
@@ -128,6 +130,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_decontamination(resolved, where)
     findings += check_filter(resolved, where)
     findings += check_distilabel(resolved, where)
+    findings += check_lighteval(resolved, where)
     findings += check_grpo(resolved, where)
     findings += check_generation(resolved, where)
     findings += check_engine(resolved, where)
@@ -180,6 +183,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
     assert isinstance(resolved, DictConfig)
     settle(resolved)
+    settle_parallel(resolved)
     if resolved.task.get("scores") is False:
         resolved.reward = {}
     if "output" in resolved.task:
