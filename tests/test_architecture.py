@@ -88,7 +88,7 @@ MAY_IMPORT = {
     "providers": {"config", "remote", "sandbox", *FLOOR},
     "sandbox_server": {"config", "providers", "remote", "sandbox", *FLOOR},
     "rewards": {"config", "sandbox", *FLOOR},
-    "evaluation": {"data", "engines", "rewards", *FLOOR},
+    "evaluation": {"config", "data", "engines", "rewards", "rows", "runs", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
     "generation": {
         "config",

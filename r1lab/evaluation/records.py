@@ -75,7 +75,8 @@ class Record:
         problems: with at least one sample asked of each.
         made_by: what bears on the numbers, as JSON values: `evaluator`, `versions`, `model`, `prompt` (a digest of the
             prompts, see `fingerprint.digest`), `template` (a digest of the chat template, or null), `sampling`
-            (temperature, top_p, top_k, min_p, max_tokens, seed), `data` (a digest of ids and golds), `scorer`.
+            (temperature, top_p, top_k, min_p, max_tokens, samples, seed), `data` (a digest of ids and golds), `scorer`;
+            `own_prompt` and `own_template` are true where the benchmark's or the model's were changed.
         context: tokens of a prompt with its completion that the model takes; None where nobody says.
         missing: problems of the benchmark that were not asked at all, with the reason.
     """
