@@ -82,9 +82,8 @@ def record_of(
         problem_of(question, row, verdicts[number], sampling)
         for number, (question, row) in enumerate(zip(asked.asked, completions, strict=True))
     )
-    return Record(
-        name, sampling.n, problems, made_by(cfg, asked, sampling, made, python), made.context, tuple(loaded.missing)
-    )
+    about = made_by(cfg, loaded, asked, sampling, made, python)
+    return Record(name, sampling.n, problems, about, made.context, tuple(loaded.missing))
 
 
 def task_of(cfg: DictConfig, loaded: Questions, place: Path) -> dict[str, Any]:
@@ -144,8 +143,10 @@ def problem_of(question: Question, drawn: Sequence[Completion], verdict: Row, sa
     return Problem(question.id, question.prompt[-1]["content"], question.gold, tuple(samples))
 
 
-def made_by(cfg: DictConfig, asked: Questions, sampling: Sampling, made: Ready, python: Path) -> dict[str, Any]:
-    """What bears on the numbers; see `Record`."""
+def made_by(
+    cfg: DictConfig, loaded: Questions, asked: Questions, sampling: Sampling, made: Ready, python: Path
+) -> dict[str, Any]:
+    """What bears on the numbers; see `Record`. The data is what was loaded: lighteval may letter its choices otherwise."""
     benchmark = cfg.benchmark[asked.name]
     how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
     theirs = {package: version_in(python, package) for package in PACKAGES}
@@ -156,6 +157,6 @@ def made_by(cfg: DictConfig, asked: Questions, sampling: Sampling, made: Ready, 
         "prompt": asked.wording,
         "template": made.identity.get("template"),
         "sampling": {**how, "samples": sampling.n},
-        "data": asked.data,
+        "data": loaded.data,
         "scorer": {"lighteval": benchmark.lighteval if stock(cfg) else benchmark.form},
     }

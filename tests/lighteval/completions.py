@@ -90,7 +90,7 @@ MATH = [
     ],
     [
         Stored(boxed(r"10\%"), True),
-        Stored(boxed("10"), True),
+        Stored(boxed("10"), True, False, "the gold answer 10% is read as 1/10, and 10 is not that"),
         Stored(boxed(r"5\%"), False),
         Stored(boxed("50"), False),
     ],
@@ -101,21 +101,25 @@ MATH = [
         Stored("<think>\nIs it \\boxed{900}?\n</think>\nIt is $\\boxed{60}$.", False),
     ],
 ]
-CHOICES = [  # {gold} is the letter of the right choice, {other} of a wrong one
+CHOICES = [  # GOLD is the letter of the right choice, OTHER of a wrong one
     [
-        Stored("I compare them.\n\nAnswer: {gold}", True),
-        Stored(boxed("{gold}"), True),
-        Stored("Answer: {other}", False),
+        Stored("I compare them.\n\nAnswer: GOLD", True),
+        Stored(boxed("GOLD"), True),
+        Stored("Answer: OTHER", False),
         Stored("I cannot tell.", False),
     ],
     [
-        Stored(boxed("{other}"), False),
-        Stored("The answer is ({gold}).", True),
-        Stored("**Answer: {gold}**", True),
-        Stored(boxed(r"\text{{{gold}}}"), True),
+        Stored(boxed("OTHER"), False),
+        Stored("The answer is (GOLD).", True),
+        Stored("**Answer: GOLD**", True),
+        Stored(boxed(r"\text{GOLD}"), True),
     ],
-    [Stored(boxed("{other}"), False), Stored(boxed("{other}"), False), Stored(boxed("{other}"), False)]
-    + [Stored(boxed("{gold}"), True)],
+    [
+        Stored(boxed("OTHER"), False),
+        Stored("Answer: OTHER", False),
+        Stored(boxed("GOLD or OTHER"), False),
+        Stored(boxed("GOLD"), True),
+    ],
 ]
 CODE = [
     [

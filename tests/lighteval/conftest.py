@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
 from r1lab.config.evaluating import trouble
-from r1lab.config.schema import Benchmark
 from r1lab.engines.base import seed_of
 from r1lab.evaluation.records import Record
 from r1lab.evaluators.lighteval import evaluate
@@ -38,7 +37,7 @@ def letters_of(prompt: str, right: str) -> dict[str, str]:
     """The letter of the right choice in a prompt, and one of a wrong choice."""
     found = dict(re.findall(r"^([A-D])\) (.*)$", prompt, re.MULTILINE))
     gold = next(letter for letter, text in found.items() if text == right)
-    return {"gold": gold, "other": next(letter for letter in "ABCD" if letter != gold)}
+    return {"GOLD": gold, "OTHER": next(letter for letter in "ABCD" if letter != gold)}
 
 
 def told(body: dict[str, Any], place: int) -> Any:
@@ -52,7 +51,8 @@ def told(body: dict[str, Any], place: int) -> Any:
             if asked in text:
                 said = stored[index].text
                 if name == "gpqa-diamond":
-                    said = said.format(**letters_of(text, row["Correct Answer"]))
+                    for word, letter in letters_of(text, row["Correct Answer"]).items():
+                        said = said.replace(word, letter)
                 return completion(said, tokens=11)
     return 400, {"error": {"message": f"nothing is stored for {text}"}}
 
@@ -73,12 +73,16 @@ def words(server: ChatServer, tmp_path_factory: pytest.TempPathFactory) -> list[
     return ["task=eval", *rows, *counts, *at]
 
 
+def resolved(words: list[str], folder: Path) -> DictConfig:
+    """A run's config as its worker reads it."""
+    found = plan(compose(*words), folder)
+    assert not found.errors, found.errors
+    return found.cfg
+
+
 def records_of(words: list[str], folder: Path) -> dict[str, Record]:
     """What lighteval leaves of a run's benchmarks."""
-    cfg = plan(compose(*words), folder).cfg
-    for name in cfg.benchmark:
-        cfg.benchmark[name] = OmegaConf.merge(OmegaConf.structured(Benchmark), cfg.benchmark[name])
-    return {record.benchmark: record for record in evaluate(cfg, folder)}
+    return {record.benchmark: record for record in evaluate(resolved(words, folder), folder)}
 
 
 @pytest.fixture(scope="session")
