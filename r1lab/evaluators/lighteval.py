@@ -146,7 +146,7 @@ def problem_of(question: Question, drawn: Sequence[Completion], verdict: Row, sa
 def made_by(
     cfg: DictConfig, loaded: Questions, asked: Questions, sampling: Sampling, made: Ready, python: Path
 ) -> dict[str, Any]:
-    """What bears on the numbers; see `Record`. The data is what was loaded: lighteval may letter its choices otherwise."""
+    """What bears on the numbers; see `Record`. The data is as it was loaded: lighteval letters choices in its order."""
     benchmark = cfg.benchmark[asked.name]
     how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
     theirs = {package: version_in(python, package) for package in PACKAGES}

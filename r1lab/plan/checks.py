@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config.literal import literal
-from r1lab.config.schema import Run
+from r1lab.config.schema import Benchmark, Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator, settle
 from r1lab.plan.batch import batch_of, check_batch
@@ -183,6 +183,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
     resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
     assert isinstance(resolved, DictConfig)
     settle(resolved)
+    if resolved.get("benchmark"):
+        resolved.benchmark = {name: {**asdict(Benchmark()), **item} for name, item in resolved.benchmark.items()}
     settle_parallel(resolved)
     if resolved.task.get("scores") is False:
         resolved.reward = {}
