@@ -57,7 +57,8 @@ def evaluate(cfg: DictConfig, folder: Path) -> Iterator[Record]:
     tasks = [task_of(cfg, questions, place) for questions in loaded]
     work = {"tasks": tasks, "processes": os.cpu_count() or 1, "model": cfg.model.name}
     where = Path(cfg.task.store) if cfg.task.get("store") else RunFolder(folder).store
-    with Lighteval(python, place, work) as process, ready(cfg, folder) as made, Store(where) as store:
+    programs = any(item.form == "program" for item in cfg.benchmark.values())
+    with Lighteval(python, place, work, programs) as process, ready(cfg, folder) as made, Store(where) as store:
         for questions in loaded:
             yield record_of(cfg, folder, questions, made, store, process, python)
 
@@ -113,7 +114,7 @@ def stock(cfg: DictConfig) -> bool:
 
 
 def asked_by(cfg: DictConfig, loaded: Questions, rows: Sequence[Row]) -> Questions:
-    """The questions as lighteval asks them. Its gold answer counts where its prompt does: choices may be in its order."""
+    """The questions as lighteval asks them. Its gold answer counts where its prompt does: it letters choices itself."""
     asked = []
     for row in sorted(rows, key=lambda row: int(row["row"])):
         question = loaded.asked[row["row"]]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 DOUBLE = "n = int(input())\nprint(n * 2)"
 LINES = "n = int(input())\nfor i in range(1, n + 1):\n    print(i)"
+TRIPLE = "n = int(input())\nprint(n, n, n)"
 SQUARE = "class Solution:\n    def square(self, n: int) -> int:\n        return n * n"
 
 
@@ -15,18 +16,18 @@ class Stored:
 
     Attributes:
         text: the completion.
-        right: whether its final answer is the gold one.
+        right: whether its final answer is the gold one; None where the server gives none, as its context is too short.
         lighteval: what lighteval says, where that is otherwise.
         why: the reason for that.
     """
 
     text: str
-    right: bool
+    right: bool | None
     lighteval: bool | None = None
     why: str = ""
 
     @property
-    def theirs(self) -> bool:
+    def theirs(self) -> bool | None:
         """lighteval's verdict."""
         return self.right if self.lighteval is None else self.lighteval
 
@@ -50,6 +51,13 @@ AIME = [
     ],
     [Stored(boxed("64"), True), Stored(boxed("8^2"), True), Stored(boxed("64.0"), True), Stored(boxed("46"), False)],
     [Stored(boxed("12"), False), Stored(boxed("20"), False), Stored(boxed("-120"), False), Stored(boxed("120"), True)],
+    [Stored("", None)] * 4,
+    [
+        Stored(boxed("7"), True),
+        Stored("<answer>7</answer>", True, False, "a number between tags on one line is not found"),
+        Stored("So it may well be 7.", False, True, "a number anywhere is taken where nothing else is found"),
+        Stored(boxed("49"), False),
+    ],
 ]
 MATH = [
     [
@@ -133,6 +141,12 @@ CODE = [
         Stored(fenced("print(1)"), False),
         Stored(fenced(f"{LINES}\nprint('done')"), False),
         Stored(fenced("for i in range(1, int(input()) + 1): print(i, end=' ')"), False),
+    ],
+    [
+        Stored(fenced(TRIPLE), True),
+        Stored(f"Here it is:\n\n```\n{TRIPLE}\n```\n", False, True, "a block need not say its language"),
+        Stored(fenced("n = int(input())\nprint(n * 3)"), False),
+        Stored(fenced(TRIPLE.replace("int", "float")), True, True),
     ],
     [
         Stored(fenced(SQUARE), True),

@@ -50,6 +50,8 @@ def told(body: dict[str, Any], place: int) -> Any:
             asked = next(row[key] for key in ("problem", "Question", "question_content") if key in row)
             if asked in text:
                 said = stored[index].text
+                if stored[index].right is None:
+                    return 400, {"error": {"message": "This model's maximum context length is 8 tokens"}}
                 if name == "gpqa-diamond":
                     for word, letter in letters_of(text, row["Correct Answer"]).items():
                         said = said.replace(word, letter)

@@ -33,7 +33,7 @@ def test_records_tell_what_was_asked_and_sampled(stock: Left) -> None:
     _, records = stock
     assert list(records) == list(STORED)
     aime = records["aime24"]
-    assert [problem.id for problem in aime.problems] == ["60", "61", "62"]
+    assert [problem.id for problem in aime.problems] == ["60", "61", "62", "64", "63"]
     assert aime.asked == SAMPLES and aime.missing == ()
     first = aime.problems[0]
     assert first.gold == "42" and "$17 + 25$" in first.prompt and "\\boxed{ANSWER}" in first.prompt
@@ -44,6 +44,8 @@ def test_records_tell_what_was_asked_and_sampled(stock: Left) -> None:
     assert (first.samples[0].answer, first.samples[2].answer) == ("42", None)
     assert records["lcb"].problems[0].samples[3].answer is None
     assert "int(input())" in str(records["lcb"].problems[0].samples[0].answer)
+    assert {(item.text, item.score, item.finish) for item in aime.problems[3].samples} == {("", None, "overflow")}
+    assert "maximum context length" in aime.problems[3].samples[0].reason
     assert aime.made_by["versions"]["lighteval"] == "0.13.0"
     assert aime.made_by["scorer"] == "lighteval:aime/aime24"
 
