@@ -47,7 +47,7 @@ def test_records_tell_what_was_asked_and_sampled(stock: Left) -> None:
     assert {(item.text, item.score, item.finish) for item in aime.problems[3].samples} == {("", None, "overflow")}
     assert "maximum context length" in aime.problems[3].samples[0].reason
     assert aime.made_by["versions"]["lighteval"] == "0.13.0"
-    assert aime.made_by["scorer"] == "lighteval:aime/aime24"
+    assert aime.made_by["scorer"] == {"lighteval": "aime/aime24"}
 
 
 def test_its_own_files_are_there_and_say_the_same(stock: Left) -> None:
