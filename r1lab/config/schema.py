@@ -196,7 +196,8 @@ class Benchmark:
     letter), "program" (tests of LiveCodeBench's form) or "contest" (subtasks of one problem, sharing its submissions).
     `prompt` is Jinja over the row's columns and what the form adds, or a file with it; `system_prompt` comes before it.
     `scorer` is one reward, as an entry of `reward` describes it. `samples` of each problem are drawn at `temperature`,
-    `top_p` and at most `max_tokens` tokens; pass@k, avg@n and maj@k are told for each k of `k`.
+    `top_p` and at most `max_tokens` tokens; pass@k, avg@n and maj@k are told for each k of `k`. `lighteval` is the task
+    that evaluator=lighteval evaluates with, as MODULE/TASK of lighteval.tasks.tasks.
     """
 
     repo: str | None = None
@@ -214,6 +215,7 @@ class Benchmark:
     prompt: str = "???"
     system_prompt: str | None = None
     scorer: dict[str, Any] = field(default_factory=dict)
+    lighteval: str | None = None
     samples: int = 1
     k: list[int] = field(default_factory=list)
     temperature: float = 0.6

@@ -46,6 +46,7 @@ class Question:
         gold: the gold answer, where it is text.
         columns: what the scorer reads, the form's additions and `solution` among them.
         part, points: of a contest: the subtask, and what it is worth.
+        row: its place among the benchmark's rows.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Question:
     columns: Row
     part: str = ""
     points: float = 0.0
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def questions_of(name: str, benchmark: DictConfig, seed: int = 0) -> Questions:
         except TemplateError as error:
             raise DataError(f"benchmark.{name}, row {number + 1}: the prompt cannot be filled in: {error}") from error
         turns = with_system([{"role": "user", "content": words}], benchmark.system_prompt)
-        asked.append(Question(own or digest([words]), turns, made.gold, made.columns, made.part, made.points))
+        called = own or digest([words])
+        asked.append(Question(called, turns, made.gold, made.columns, made.part, made.points, number))
     if not asked:
         why = missing[0][1] if missing else "there are no rows"
         raise DataError(f"benchmark.{name}: nothing of it can be asked: {why}")

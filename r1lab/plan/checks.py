@@ -31,8 +31,10 @@ from r1lab.plan.folder import check_folder
 from r1lab.plan.generation import check_generation
 from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hub import check_hub
+from r1lab.plan.lighteval import check_lighteval
 from r1lab.plan.model import check_model
 from r1lab.plan.packages import check_packages
+from r1lab.plan.parallel import settle_parallel
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
@@ -130,6 +132,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_filter(resolved, where)
     findings += check_benchmarks(resolved, where)
     findings += check_distilabel(resolved, where)
+    findings += check_lighteval(resolved, where)
     findings += check_grpo(resolved, where)
     findings += check_generation(resolved, where)
     findings += check_engine(resolved, where)
@@ -184,6 +187,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     settle(resolved)
     if resolved.get("benchmark"):
         resolved.benchmark = {name: {**asdict(Benchmark()), **item} for name, item in resolved.benchmark.items()}
+    settle_parallel(resolved)
     if resolved.task.get("scores") is False:
         resolved.reward = {}
     if "output" in resolved.task:
