@@ -1,7 +1,7 @@
 """Published figures beside ours: the difference in standard errors, and a verdict where the two are alike.
 
 Both measured the same problems, so that only the sampling errs: with v the mean over problems of p(1 − p), the
-variance of a mean of n samples on N problems is v / (n·N). v is estimated from our samples, unbiased, and taken to be at
+variance of a mean of n samples on N problems is v / (n·N). v is estimated from our samples, unbiased, and is at
 least 3 / (n·N), which is what no disagreement among all samples leaves open; from single samples only its upper bound
 p̄(1 − p̄) is known, which is taken then.
 

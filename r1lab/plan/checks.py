@@ -16,6 +16,7 @@ from r1lab.config.schema import Benchmark, Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator, settle
 from r1lab.plan.batch import batch_of, check_batch
+from r1lab.plan.benchmarks import check_benchmarks
 from r1lab.plan.cluster import check_cluster
 from r1lab.plan.data import check_data
 from r1lab.plan.decontaminate import check_decontamination, output_of
@@ -129,6 +130,7 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_data(resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key))
     findings += check_decontamination(resolved, where)
     findings += check_filter(resolved, where)
+    findings += check_benchmarks(resolved, where)
     findings += check_distilabel(resolved, where)
     findings += check_lighteval(resolved, where)
     findings += check_grpo(resolved, where)
