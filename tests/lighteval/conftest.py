@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 from r1lab.config.evaluating import trouble
 from r1lab.engines.base import seed_of
 from r1lab.evaluation.records import Record
+from r1lab.evaluation.result import kept_records
 from r1lab.evaluators.lighteval import evaluate
-from r1lab.notebook import compose
+from r1lab.notebook import compose, run
 from r1lab.plan.checks import plan
 from tests.engines.chat_server import ChatServer, completion
 from tests.lighteval import miniatures
@@ -82,20 +83,17 @@ def resolved(words: list[str], folder: Path) -> DictConfig:
     return found.cfg
 
 
-def records_of(words: list[str], folder: Path) -> dict[str, Record]:
-    """What lighteval leaves of a run's benchmarks."""
-    return {record.benchmark: record for record in evaluate(resolved(words, folder), folder)}
-
-
 @pytest.fixture(scope="session")
 def stock(words: list[str], tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, dict[str, Record]]:
-    """lighteval's own tasks and prompts: the run's folder, and its records."""
+    """A whole run with lighteval's own tasks and prompts: its folder, and the records in it."""
     folder = tmp_path_factory.mktemp("stock")
-    return folder, records_of([*words, "evaluator=lighteval"], folder)
+    run(compose(*words, "evaluator=lighteval", "debug=true"), folder)
+    return folder, kept_records(folder)
 
 
 @pytest.fixture(scope="session")
 def ours(words: list[str], tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, dict[str, Record]]:
-    """lighteval's metrics on r1lab's prompts, likewise."""
+    """lighteval's metrics on r1lab's prompts: the folder, and the records that the evaluator hands over."""
     folder = tmp_path_factory.mktemp("ours")
-    return folder, records_of([*words, "evaluator=lighteval", "evaluator.prompts=benchmark"], folder)
+    cfg = resolved([*words, "evaluator=lighteval", "evaluator.prompts=benchmark"], folder)
+    return folder, {record.benchmark: record for record in evaluate(cfg, folder)}
