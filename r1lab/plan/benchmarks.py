@@ -33,7 +33,12 @@ def check_benchmarks(cfg: DictConfig, where: Where) -> list[Finding]:
     if chosen and cfg.task.name != "eval":
         what = f"task={cfg.task.name} evaluates no benchmark"
         return [Finding(what, where("benchmark"), "task=eval", "leave benchmark= out")]
-    findings = []
+    findings, only = [], cfg.task.get("only")
+    if only is not None and only not in chosen:
+        close = nearest(str(only), map(str, chosen))
+        nearby = f"task.only={close}" if close else ""
+        what = f"task.only={only} is none of the benchmarks that are chosen"
+        findings.append(Finding(what, where("task.only"), nearby, some(map(str, chosen)) or "benchmark=[…]"))
     for name, benchmark in chosen.items():
         key = f"benchmark.{name}"
         findings += _check_source(key, benchmark, where) + _check_numbers(key, benchmark, where)

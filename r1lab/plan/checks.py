@@ -186,7 +186,9 @@ def resolve(cfg: DictConfig) -> DictConfig:
     assert isinstance(resolved, DictConfig)
     settle(resolved)
     if resolved.get("benchmark"):
-        resolved.benchmark = {name: {**asdict(Benchmark()), **item} for name, item in resolved.benchmark.items()}
+        only = resolved.task.get("only")
+        kept = {only: resolved.benchmark[only]} if only in resolved.benchmark else resolved.benchmark
+        resolved.benchmark = {name: {**asdict(Benchmark()), **item} for name, item in kept.items()}
     settle_parallel(resolved)
     if resolved.task.get("scores") is False:
         resolved.reward = {}

@@ -74,6 +74,9 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         raise ConfigError(findings)
     jobs = jobs_of(words)
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
+    if each := one_job_each(first, words):
+        jobs, words = jobs_of(each), each
+        first, hydra_cfg = composed = composed_or_refused(jobs[0])
     multirun = multirun or hydra_cfg.mode == "RunMode.MULTIRUN"
     if len(jobs) > 1 and not multirun:
         raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
@@ -98,6 +101,16 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if multirun else []  # not a later second's than was planned
     where_to = hydra_cfg.sweep_dir if multirun else None
     return Request(plans, [*words, *sweep], where_to, first.dry_run, hydra_cfg.launcher)
+
+
+def one_job_each(cfg: DictConfig, words: Sequence[str]) -> list[str]:
+    """The words of an evaluation that goes into a queue, with a job for each of its benchmarks; empty for others."""
+    names = list(map(str, cfg.get("benchmark") or {}))
+    said = {override.key_or_group for override in parse(words)[0]} & {"task.only"}
+    swept_over = {override.key_or_group for override in sweeps_of(words)} & {"benchmark", "task"}
+    if cfg.task.name != "eval" or cfg.cluster.kind != "slurm" or len(names) < 2 or said or swept_over:
+        return []
+    return [*words, f"task.only={','.join(names)}"]
 
 
 def check_launcher(launcher: str, kind: str, runs: int, words: Sequence[str]) -> list[Finding]:
