@@ -71,7 +71,8 @@ def server() -> Iterator[ChatServer]:
 def words(server: ChatServer, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Words of a run that evaluates the miniatures on the server."""
     rows = miniatures.write(tmp_path_factory.mktemp("rows"))
-    counts = [f"benchmark.{name}.{key}" for name in STORED for key in (f"samples={SAMPLES}", "k=[1,4]", "max_tokens=64")]
+    keys = (f"samples={SAMPLES}", "k=[1,4]", "max_tokens=64")
+    counts = [f"benchmark.{name}.{key}" for name in STORED for key in keys]
     at = ("engine=server", f"engine.urls=[{server.url}]", "engine.patience=5", "accelerator=cpu", f"seed={SEED}")
     return ["task=eval", *rows, *counts, *at]
 
