@@ -2,7 +2,7 @@
 
 python -m benchmarks.scoring            # writes benchmarks/results/scoring.json; needs make install-eval
 
-625 problems × 16 completions of 50 to 400 words, answers as in MATH-500, and 125 problems × 16 programs with 20 tests
+625 problems × 16 completions of 50 to 400 words, answers as in MATH-500, and 125 problems × 16 programs with 10 tests
 each. Both sides score them in turns; imports and starts are not counted. Every difference between verdicts is told.
 Fails where r1lab is not ahead, or where a difference is of a kind that EXPLAINED does not name.
 """
@@ -26,7 +26,7 @@ from r1lab.config.evaluating import LIGHTEVAL, interpreter
 from r1lab.rewards import load
 from r1lab.rewards.livecode import livecode
 
-SAMPLES, MATH, CODE, TESTS = 16, 625, 125, 20
+SAMPLES, MATH, CODE, TESTS = 16, 625, 125, 10
 SCRIPT = Path(__file__).with_name("lighteval_scoring.py")
 MORE = [  # further answers of MATH-500's kinds: right, another way to write it, wrong
     (r"\frac{{{a}}}{{{b}}}", r"{a}/{b}", r"\frac{{{b}}}{{{a}}}"),

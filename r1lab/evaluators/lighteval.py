@@ -22,11 +22,10 @@ from r1lab.config.evaluating import interpreter, trouble, version_in
 from r1lab.engines.base import Completion, Sampling, seed_of
 from r1lab.engines.store import Store
 from r1lab.errors import UserError
-from r1lab.evaluation.fingerprint import versions
 from r1lab.evaluation.questions import LETTERS, Question, Questions, questions_of, rows_of
 from r1lab.evaluation.records import Problem, Record, Sample
 from r1lab.evaluators.lighteval_process import Lighteval
-from r1lab.evaluators.native import drawn, sampling_of
+from r1lab.evaluators.native import conditions, drawn, sampling_of
 from r1lab.generation.engines import Ready, ready
 from r1lab.runs.folder import RunFolder
 
@@ -57,7 +56,8 @@ def evaluate(cfg: DictConfig, folder: Path) -> Iterator[Record]:
     tasks = [task_of(cfg, questions, place) for questions in loaded]
     work = {"tasks": tasks, "processes": os.cpu_count() or 1, "model": cfg.model.name}
     where = Path(cfg.task.store) if cfg.task.get("store") else RunFolder(folder).store
-    with Lighteval(python, place, work) as process, ready(cfg, folder) as made, Store(where) as store:
+    programs = any(item.form == "program" for item in cfg.benchmark.values())
+    with Lighteval(python, place, work, programs) as process, ready(cfg, folder) as made, Store(where) as store:
         for questions in loaded:
             yield record_of(cfg, folder, questions, made, store, process, python)
 
@@ -113,7 +113,7 @@ def stock(cfg: DictConfig) -> bool:
 
 
 def asked_by(cfg: DictConfig, loaded: Questions, rows: Sequence[Row]) -> Questions:
-    """The questions as lighteval asks them. Its gold answer counts where its prompt does: choices may be in its order."""
+    """The questions as lighteval asks them. Its gold answer counts where its prompt does: it letters choices itself."""
     asked = []
     for row in sorted(rows, key=lambda row: int(row["row"])):
         question = loaded.asked[row["row"]]
@@ -147,16 +147,13 @@ def made_by(
     cfg: DictConfig, loaded: Questions, asked: Questions, sampling: Sampling, made: Ready, python: Path
 ) -> dict[str, Any]:
     """What bears on the numbers; see `Record`. The data is as it was loaded: lighteval letters choices in its order."""
-    benchmark = cfg.benchmark[asked.name]
-    how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
-    theirs = {package: version_in(python, package) for package in PACKAGES}
+    benchmark, common = cfg.benchmark[asked.name], conditions(cfg, asked, sampling, made)
+    judges = {package: version_in(python, package) for package in PACKAGES}
     return {
+        **common,
         "evaluator": "lighteval",
-        "versions": {**versions(made.identity.get("engine")), **theirs},
-        "model": {"name": cfg.model.name, "repo": cfg.model.repo, "path": cfg.model.path, **made.identity},
-        "prompt": asked.wording,
-        "template": made.identity.get("template"),
-        "sampling": {**how, "samples": sampling.n},
+        "versions": {**common["versions"], **judges},
         "data": loaded.data,
+        "own_prompt": not stock(cfg) or benchmark.system_prompt is not None,
         "scorer": {"lighteval": benchmark.lighteval if stock(cfg) else benchmark.form},
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Any
 
 from r1lab.engines.serving import GUARD
-from r1lab.errors import RunError
-from r1lab.sandbox.container import homes
+from r1lab.errors import RunError, SandboxError
+from r1lab.sandbox.container import ADVICE, homes
 from r1lab.wording import display
 
+log = logging.getLogger("r1lab")
 WORKER = Path(__file__).with_name("lighteval_worker.py")
 STOP = 20.0  # seconds that it has to end in order
 SHOWN = 12  # lines of its log in a message
@@ -34,30 +35,35 @@ QUIET = {
 class Lighteval:
     """lighteval, ready for the tasks of one run.
 
-    It gets neither the network nor this process's environment, so no key: completions come from here. Where
-    bubblewrap is there, it can write nothing but its folder and see no home; programs of completions run in it.
+    It gets nothing of this process's environment, so no key: completions come from here. Where bubblewrap starts, it
+    has no network, can write nothing but its folder and sees no home.
 
     Args:
         python: of its environment.
         folder: for its rows, results, details and log.
         work: the tasks; see the worker.
+        programs: whether it runs the programs of completions, which it may only behind that wall.
+
+    Raises:
+        SandboxError: it may not without bubblewrap, and that does not start.
     """
 
-    def __init__(self, python: Path, folder: Path, work: Mapping[str, Any]):
+    def __init__(self, python: Path, folder: Path, work: Mapping[str, Any], programs: bool = False):
         self.folder = folder.absolute()
         self.log = self.folder / "lighteval.log"
         self.folder.mkdir(parents=True, exist_ok=True)
         tasks = self.folder / "tasks.json"
         tasks.write_text(json.dumps(work), encoding="utf-8")
+        before = wall(python, self.folder, programs)
         ours, theirs = os.pipe(), os.pipe()  # (read, write): what is told to it, and what it tells
         inside = [str(python), "-P", str(WORKER), str(tasks), str(ours[0]), str(theirs[1])]
-        command = [sys.executable, "-c", GUARD, str(os.getpid()), *wall(python, self.folder), *inside]
-        with self.log.open("ab") as log:
+        command = [sys.executable, "-c", GUARD, str(os.getpid()), *before, *inside]
+        with self.log.open("ab") as output:
             self.child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 pass_fds=[ours[0], theirs[1]],
                 cwd=self.folder,
                 env=environment(self.folder),
@@ -123,18 +129,26 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, **QUIET, "HOME": scratch, "HF_HOME": scratch, "TMPDIR": "/tmp"}
 
 
-def wall(python: Path, folder: Path) -> list[str]:
+def wall(python: Path, folder: Path, programs: bool) -> list[str]:
     """What stands before a command to keep it from network, homes and files but its folder; nothing without bubblewrap.
 
-    The plan refuses programs without it; prompts and answers are only texts.
+    Prompts and answers are only texts, for which that is good enough; programs are refused then.
     """
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        return []
-    words = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
+    words = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
     words += ["--cap-drop", "ALL", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     for home in ("/root", "/home"):
         words += ["--tmpfs", home] if Path(home).is_dir() else []
     for shown in [*homes(python), WORKER.parent]:
         words += ["--ro-bind", str(shown), str(shown)]
-    return [*words, "--bind", str(folder), str(folder), "--chdir", str(folder), "--"]
+    words += ["--bind", str(folder), str(folder), "--chdir", str(folder), "--"]
+    try:
+        subprocess.run([*words, "true"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = str(getattr(error, "stderr", "") or error).strip()
+        if programs:
+            raise SandboxError(
+                f"lighteval runs programs only inside bubblewrap, which does not start: {why}\n{ADVICE}"
+            ) from error
+        log.warning("lighteval runs without bubblewrap, which does not start: %s", why)
+        return []
+    return words

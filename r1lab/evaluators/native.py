@@ -81,9 +81,18 @@ def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, 
                 ]
                 asked = question.prompt[-1]["content"]
                 problems.append(Problem(question.id, asked, question.gold, tuple(samples)))
-    how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
     made_by = {
         "evaluator": "native",
+        **conditions(cfg, questions, sampling, made),
+        "scorer": {key: value for key, value in settings.items() if key != "sandbox"},
+    }
+    return Record(questions.name, sampling.n, tuple(problems), made_by, made.context, tuple(questions.missing))
+
+
+def conditions(cfg: DictConfig, questions: Questions, sampling: Sampling, made: Ready) -> dict[str, Any]:
+    """What bears on a benchmark's completions, for `Record.made_by`."""
+    how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
+    return {
         "versions": versions(made.identity.get("engine")),
         "model": {"name": cfg.model.name, "repo": cfg.model.repo, "path": cfg.model.path, **made.identity},
         "prompt": questions.wording,
@@ -91,9 +100,7 @@ def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, 
         "sampling": {**how, "samples": sampling.n},
         "data": questions.data,
         "own_template": cfg.model.chat_template is not None,
-        "scorer": {key: value for key, value in settings.items() if key != "sandbox"},
     }
-    return Record(questions.name, sampling.n, tuple(problems), made_by, made.context, tuple(questions.missing))
 
 
 def sampling_of(benchmark: DictConfig, seed: int) -> Sampling:

@@ -30,7 +30,9 @@ def check_lighteval(cfg: DictConfig, where: Where) -> list[Finding]:
     for name, benchmark in cfg.benchmark.items():
         if benchmark.form not in FORMS:
             what = f"lighteval does not score {name}, whose form is {benchmark.form}"
-            findings.append(Finding(what, place, "evaluator=native"))
+            others = ",".join(str(other) for other in cfg.benchmark if other != name)
+            fix = f"or leave it out: benchmark=[{others}]" if others else ""
+            findings.append(Finding(what, place, "evaluator=native", fix))
         elif prompts == "lighteval" and not benchmark.get("lighteval"):
             what = f"lighteval has no task for {name}"
             fix = f"evaluator.prompts=benchmark asks with r1lab's prompt; or benchmark.{name}.lighteval=MODULE/TASK"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from r1lab.errors import RunError
+from r1lab.errors import RunError, SandboxError
 from r1lab.evaluators import lighteval_process
 from r1lab.evaluators.lighteval_process import Lighteval
 
@@ -122,3 +122,16 @@ def alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_programs_are_refused_where_bubblewrap_does_not_start(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "bwrap").write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2\nexit 1\n")
+    (tmp_path / "bin" / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    with start("tell(asked='a', rows=[])") as one:
+        assert one.hear("asked", "a")["rows"] == []
+    with pytest.raises(SandboxError, match="No permissions to create new namespace"):
+        Lighteval(Path(sys.executable), tmp_path / "run" / "lighteval", {}, programs=True)

@@ -1,4 +1,4 @@
-"""Stored completions with the verdict that a person gives, and what lighteval says otherwise, with the reason."""
+"""Stored completions with the verdict that a person gives, and what an evaluator says otherwise, with the reason."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 DOUBLE = "n = int(input())\nprint(n * 2)"
 LINES = "n = int(input())\nfor i in range(1, n + 1):\n    print(i)"
+TRIPLE = "n = int(input())\nprint(n, n, n)"
 SQUARE = "class Solution:\n    def square(self, n: int) -> int:\n        return n * n"
 
 
@@ -15,18 +16,24 @@ class Stored:
 
     Attributes:
         text: the completion.
-        right: whether its final answer is the gold one.
-        lighteval: what lighteval says, where that is otherwise.
+        right: whether its final answer is the gold one; None where the server gives none, as its context is too short.
+        native, lighteval: what each says, where that is otherwise.
         why: the reason for that.
     """
 
     text: str
-    right: bool
+    right: bool | None
+    native: bool | None = None
     lighteval: bool | None = None
     why: str = ""
 
     @property
-    def theirs(self) -> bool:
+    def ours(self) -> bool | None:
+        """native's verdict."""
+        return self.right if self.native is None else self.native
+
+    @property
+    def theirs(self) -> bool | None:
         """lighteval's verdict."""
         return self.right if self.lighteval is None else self.lighteval
 
@@ -50,6 +57,13 @@ AIME = [
     ],
     [Stored(boxed("64"), True), Stored(boxed("8^2"), True), Stored(boxed("64.0"), True), Stored(boxed("46"), False)],
     [Stored(boxed("12"), False), Stored(boxed("20"), False), Stored(boxed("-120"), False), Stored(boxed("120"), True)],
+    [Stored("", None)] * 4,
+    [
+        Stored(boxed("7"), True),
+        Stored("<answer>7</answer>", True, lighteval=False, why="a number between tags on one line is not found"),
+        Stored("So it may well be 7.", True, native=False, why="it is marked as the answer by nothing"),
+        Stored(boxed("49"), False),
+    ],
 ]
 MATH = [
     [
@@ -90,7 +104,7 @@ MATH = [
     ],
     [
         Stored(boxed(r"10\%"), True),
-        Stored(boxed("10"), True, False, "the gold answer 10% is read as 1/10, and 10 is not that"),
+        Stored(boxed("10"), True, lighteval=False, why="the gold answer 10% is read as 1/10, and 10 is not that"),
         Stored(boxed(r"5\%"), False),
         Stored(boxed("50"), False),
     ],
@@ -103,15 +117,15 @@ MATH = [
 ]
 CHOICES = [  # GOLD is the letter of the right choice, OTHER of a wrong one
     [
-        Stored("I compare them.\n\nAnswer: GOLD", True),
+        Stored("I compare them.\n\nAnswer: GOLD", True, native=False, why="the prompt asks for a box"),
         Stored(boxed("GOLD"), True),
         Stored("Answer: OTHER", False),
         Stored("I cannot tell.", False),
     ],
     [
         Stored(boxed("OTHER"), False),
-        Stored("The answer is (GOLD).", True),
-        Stored("**Answer: GOLD**", True),
+        Stored(boxed("(GOLD)"), True),
+        Stored("<answer>\nGOLD\n</answer>", True),
         Stored(boxed(r"\text{GOLD}"), True),
     ],
     [
@@ -125,7 +139,7 @@ CODE = [
     [
         Stored(fenced(DOUBLE), True),
         Stored(fenced("print(int(input()) * 3)"), False),
-        Stored(fenced("print(4)"), False),
+        Stored(fenced("print(2 * int(input()))"), True),
         Stored("Multiply it by two.", False),
     ],
     [
@@ -133,6 +147,14 @@ CODE = [
         Stored(fenced("print(1)"), False),
         Stored(fenced(f"{LINES}\nprint('done')"), False),
         Stored(fenced("for i in range(1, int(input()) + 1): print(i, end=' ')"), False),
+    ],
+    [
+        Stored(fenced(TRIPLE), True),
+        Stored(
+            f"Here it is:\n\n```\n{TRIPLE}\n```\n", True, native=False, why="the block does not say that it is Python"
+        ),
+        Stored(fenced("n = int(input())\nprint(n * 3)"), False),
+        Stored(fenced(TRIPLE.replace("int", "float")), True),
     ],
     [
         Stored(fenced(SQUARE), True),

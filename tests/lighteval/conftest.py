@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 from r1lab.config.evaluating import trouble
 from r1lab.engines.base import seed_of
 from r1lab.evaluation.records import Record
+from r1lab.evaluation.result import kept_records
 from r1lab.evaluators.lighteval import evaluate
-from r1lab.notebook import compose
+from r1lab.notebook import compose, run
 from r1lab.plan.checks import plan
 from tests.engines.chat_server import ChatServer, completion
 from tests.lighteval import miniatures
@@ -50,6 +51,8 @@ def told(body: dict[str, Any], place: int) -> Any:
             asked = next(row[key] for key in ("problem", "Question", "question_content") if key in row)
             if asked in text:
                 said = stored[index].text
+                if stored[index].right is None:
+                    return 400, {"error": {"message": "This model's maximum context length is 8 tokens"}}
                 if name == "gpqa-diamond":
                     for word, letter in letters_of(text, row["Correct Answer"]).items():
                         said = said.replace(word, letter)
@@ -68,7 +71,8 @@ def server() -> Iterator[ChatServer]:
 def words(server: ChatServer, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Words of a run that evaluates the miniatures on the server."""
     rows = miniatures.write(tmp_path_factory.mktemp("rows"))
-    counts = [f"benchmark.{name}.{key}" for name in STORED for key in (f"samples={SAMPLES}", "k=[1,4]")]
+    keys = (f"samples={SAMPLES}", "k=[1,4]", "max_tokens=64")
+    counts = [f"benchmark.{name}.{key}" for name in STORED for key in keys]
     at = ("engine=server", f"engine.urls=[{server.url}]", "engine.patience=5", "accelerator=cpu", f"seed={SEED}")
     return ["task=eval", *rows, *counts, *at]
 
@@ -80,20 +84,17 @@ def resolved(words: list[str], folder: Path) -> DictConfig:
     return found.cfg
 
 
-def records_of(words: list[str], folder: Path) -> dict[str, Record]:
-    """What lighteval leaves of a run's benchmarks."""
-    return {record.benchmark: record for record in evaluate(resolved(words, folder), folder)}
-
-
 @pytest.fixture(scope="session")
 def stock(words: list[str], tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, dict[str, Record]]:
-    """lighteval's own tasks and prompts: the run's folder, and its records."""
+    """A whole run with lighteval's own tasks and prompts: its folder, and the records in it."""
     folder = tmp_path_factory.mktemp("stock")
-    return folder, records_of([*words, "evaluator=lighteval"], folder)
+    run(compose(*words, "evaluator=lighteval", "debug=true"), folder)
+    return folder, kept_records(folder)
 
 
 @pytest.fixture(scope="session")
 def ours(words: list[str], tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, dict[str, Record]]:
-    """lighteval's metrics on r1lab's prompts, likewise."""
+    """lighteval's metrics on r1lab's prompts: the folder, and the records that the evaluator hands over."""
     folder = tmp_path_factory.mktemp("ours")
-    return folder, records_of([*words, "evaluator=lighteval", "evaluator.prompts=benchmark"], folder)
+    cfg = resolved([*words, "evaluator=lighteval", "evaluator.prompts=benchmark"], folder)
+    return folder, {record.benchmark: record for record in evaluate(cfg, folder)}

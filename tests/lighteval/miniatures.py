@@ -16,6 +16,8 @@ AIME = [
     {"id": 60, "problem": "Find $17 + 25$.", "solution": "It is $42$.", "answer": "42", "url": "", "year": "2024"},
     {"id": 61, "problem": "Find $8^2$.", "solution": "It is $64$.", "answer": "64", "url": "", "year": "2024"},
     {"id": 62, "problem": "Find $5!$.", "solution": "It is $120$.", "answer": "120", "url": "", "year": "2024"},
+    {"id": 64, "problem": "Find $9 - 8$.", "solution": "It is $1$.", "answer": "1", "url": "", "year": "2024"},
+    {"id": 63, "problem": "Find $49 / 7$.", "solution": "It is $7$.", "answer": "7", "url": "", "year": "2024"},
 ]
 GOLDS = [  # MATH-500: problem, answer
     ("What is half of one?", r"\frac{1}{2}"),
@@ -83,6 +85,7 @@ def program(name: str, text: str, public: tuple[str, str], private: Sequence[tup
 LCB = [
     program("double", "Read a number and print its double.", ("2\n", "4\n"), [("3\n", "6\n"), ("-5\n", "-10\n")]),
     program("lines", "Print the numbers from 1 to n, a line each.", ("1\n", "1\n"), [("3\n", "1\n2\n3\n")]),
+    program("triple", "Print a number three times, in one line.", ("2\n", "2 2 2\n"), [("7\n", "7 7 7\n")]),
     program("square", "Return the square of n.", ("3", "9"), [("-4", "16"), ("0", "0")], call="square"),
 ]
 FILES = {"aime24": AIME, "math-500": MATH, "gpqa-diamond": GPQA, "lcb": LCB}
