@@ -1,8 +1,8 @@
 """`python -m benchmarks.evaluation`: evaluator=native beside the raw engine, on one server.
 
-The raw engine completes the prompts and drops what comes; the evaluator loads a benchmark of as many math problems, keeps
-every completion in its store, judges each, and writes records and results. Both ask one server in turn, each in a process
-of its own: a stand-in that answers after latencies as a model's, or `--url`, such as `vllm serve`.
+The raw engine completes the prompts and drops what comes; the evaluator loads a benchmark of as many math problems,
+keeps every completion in its store, judges each, and writes records and results. Both ask one server in turn, each in a
+process of its own: a stand-in that answers after latencies as a model's, or `--url`, such as `vllm serve`.
 """
 
 from __future__ import annotations
