@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from r1lab.engines.base import Completion, Sampling, seed_of
 from r1lab.engines.store import Store
-from r1lab.engines.stored import completions_of, fill, keys_of
+from r1lab.engines.stored import Failures, completions_of, fill, keys_of
 from r1lab.errors import EngineError
 from r1lab.evaluation.fingerprint import versions
 from r1lab.evaluation.judging import Judged, judged
@@ -149,7 +149,7 @@ def drawn(
     keys = keys_of(prompts, sampling, made.identity)
     began = RunFolder(folder).read_json("manifest.json").get("started")
     since = datetime.fromisoformat(began).timestamp() if began else time.time()
-    failures = {}
+    failures: Failures = {}
     for count in sorted({*per} - {0}):
         places = [i for i, n in enumerate(per) if n == count]
         with Meter(RunFolder(folder), since) as meter:
