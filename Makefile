@@ -103,6 +103,7 @@ bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/
 	$(BIN)/python -m benchmarks.sandbox_server
 	$(BIN)/python -m benchmarks.slurm
 	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.evaluation
 	$(BIN)/python -m benchmarks.decontamination
 	$(BIN)/python -m benchmarks.distilabel
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from r1lab.errors import DataError
@@ -72,8 +72,8 @@ def ballot(answer: str | None, gold: str) -> str | None:
     if answer is None:
         return None
     if len(gold) == 1 and gold.isalpha():
-        return letter_of(answer) or folded(tidy(answer))
-    return folded(tidy(answer))
+        return letter_of(answer) or "".join(folded(tidy(answer)).split())
+    return "".join(folded(tidy(answer)).split())
 
 
 def points_of(problem: Problem) -> float:
@@ -99,6 +99,3 @@ def mean(values: Sequence[float]) -> float:
 def primary(found: dict[str, Any]) -> str:
     """The measure that a benchmark is known by."""
     return "points" if "points" in found else "pass@1"
-
-
-Measure = Callable[[Problem, int], float | None]

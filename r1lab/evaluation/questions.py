@@ -83,19 +83,18 @@ def digest(parts: list[str]) -> str:
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
-def questions_of(name: str, benchmark: DictConfig, seed: int = 0) -> Questions:
+def questions_of(name: str, benchmark: DictConfig) -> Questions:
     """Load a benchmark.
 
     Args:
         name: its key in the config.
         benchmark: its settings, resolved (`schema.Benchmark`).
-        seed: of the run, for data that is made on the spot.
 
     Raises:
         DataError: it cannot be loaded, lacks a column, names two problems alike, or none of its rows can be asked.
         ConfigError: its prompt is no template, or names what is no column.
     """
-    rows = rows_of(name, benchmark, seed)
+    rows = rows_of(name, benchmark)
     if benchmark.problems is not None:
         rows = rows.select(range(min(benchmark.problems, len(rows))))
     form, needed = FORMS[benchmark.form]
@@ -147,8 +146,8 @@ def refuse_twins(name: str, asked: list[Question], column: str | None) -> None:
         seen.add((item.id, item.part))
 
 
-def rows_of(name: str, benchmark: DictConfig, seed: int) -> Dataset:
-    """The rows of a benchmark from where it says.
+def rows_of(name: str, benchmark: DictConfig) -> Dataset:
+    """The rows of a benchmark from where it says: the same for every run, whatever its seed.
 
     Raises:
         DataError: they cannot be read.
@@ -159,7 +158,7 @@ def rows_of(name: str, benchmark: DictConfig, seed: int) -> Dataset:
         files = list(benchmark.files) if benchmark.files else None
         key = f"benchmark.{name}.repo"
         return hub.read(benchmark.repo, benchmark.config, benchmark.split, benchmark.revision, key, files)
-    settings = {**asdict(DatasetWords()), **settings_of(benchmark.dataset, seed)}
+    settings = {**asdict(DatasetWords()), **settings_of(benchmark.dataset)}
     return loading.load(OmegaConf.create(settings), "eval").test
 
 

@@ -52,7 +52,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> Iterator[Record]:
     python = interpreter(cfg.evaluator.python)
     assert python is not None
     place = folder / FOLDER
-    loaded = [questions_of(str(name), item, cfg.seed) for name, item in cfg.benchmark.items()]
+    loaded = [questions_of(str(name), item) for name, item in cfg.benchmark.items()]
     tasks = [task_of(cfg, questions, place) for questions in loaded]
     work = {"tasks": tasks, "processes": os.cpu_count() or 1, "model": cfg.model.name}
     where = Path(cfg.task.store) if cfg.task.get("store") else RunFolder(folder).store

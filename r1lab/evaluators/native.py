@@ -7,7 +7,7 @@ as they are judged; a killed evaluation goes on where it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from r1lab.engines.base import Completion, Sampling, seed_of
 from r1lab.engines.store import Store
-from r1lab.engines.stored import completions_of, fill, keys_of
+from r1lab.engines.stored import Failures, completions_of, fill, keys_of
 from r1lab.errors import EngineError
 from r1lab.evaluation.fingerprint import versions
-from r1lab.evaluation.judging import judged
+from r1lab.evaluation.judging import Judged, judged
 from r1lab.evaluation.questions import Question, Questions, questions_of
 from r1lab.evaluation.records import Problem, Record, Sample
+from r1lab.evaluators.ahead import Ahead
 from r1lab.evaluators.contest import contest_record
 from r1lab.generation.engines import Ready, ready
 from r1lab.generation.meter import Meter
@@ -47,7 +48,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> Iterator[Record]:
         EngineError: the engine fails, or a completion could not be made; what was made is kept.
         RewardError: a scorer's machinery fails.
     """
-    loaded = [questions_of(str(name), item, cfg.seed) for name, item in cfg.benchmark.items()]
+    loaded = [questions_of(str(name), item) for name, item in cfg.benchmark.items()]
     where = Path(cfg.task.store) if cfg.task.store else RunFolder(folder).store
     with ready(cfg, folder) as made, Store(where) as store:
         for questions in loaded:
@@ -59,21 +60,27 @@ def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, 
     benchmark = cfg.benchmark[questions.name]
     sampling = sampling_of(benchmark, cfg.seed)
     print(f"{questions.name}: {len(questions.asked)} prompts", flush=True)
-    per = [sampling.n] * len(questions.asked)
-    if benchmark.form == "contest":
-        per = submissions(questions.asked, sampling.n)
-    completions = drawn(folder, questions, sampling, made, store, per)
     settings: Any = OmegaConf.to_container(benchmark.scorer, resolve=True)
     reward, scores = build(questions.name, benchmark.scorer), folder / SCORES
+
+    def judge(start: int, rows: Sequence[Sequence[Completion]]) -> list[list[Judged]]:
+        some = questions.asked[start : start + AT_ONCE]
+        return judged(scores, reward, settings, some, [[c.text for c in row if not c.error] for row in rows])
+
     if benchmark.form == "contest":
+        per = submissions(questions.asked, sampling.n)
+        completions = drawn(folder, questions, sampling, made, store, per)
         problems = contest_record(scores, reward, settings, questions.asked, completions, sampling)
     else:
+        keys = keys_of([item.prompt for item in questions.asked], sampling, made.identity)
+        with Ahead(store, keys, sampling.n, AT_ONCE, judge) as ahead:
+            per = [sampling.n] * len(keys)
+            completions = drawn(folder, questions, sampling, made, store, per, ahead.made)
         problems = []
         for start in range(0, len(questions.asked), AT_ONCE):
-            some = questions.asked[start : start + AT_ONCE]
             rows = completions[start : start + AT_ONCE]
-            marks = iter(judged(scores, reward, settings, some, [[c.text for c in row if not c.error] for row in rows]))
-            for question, row in zip(some, rows, strict=True):
+            marks = iter(judge(start, rows))
+            for question, row in zip(questions.asked[start : start + AT_ONCE], rows, strict=True):
                 kept = iter(next(marks))
                 samples = [
                     sample_of(benchmark.form, question, c, (None, c.error) if c.error else next(kept), sampling, index)
@@ -125,9 +132,15 @@ def submissions(asked: Sequence[Question], budget: int) -> list[int]:
 
 
 def drawn(
-    folder: Path, questions: Questions, sampling: Sampling, made: Ready, store: Store, per: Sequence[int]
+    folder: Path,
+    questions: Questions,
+    sampling: Sampling,
+    made: Ready,
+    store: Store,
+    per: Sequence[int],
+    on_made: Callable[[], None] | None = None,
 ) -> list[list[Completion]]:
-    """So many completions of each prompt, from the store or made now.
+    """So many completions of each prompt, from the store or made now; `on_made` is called after each of the latter.
 
     Raises:
         EngineError: some could not be made, though another try may; or no prompt leaves room for its completion.
@@ -136,13 +149,19 @@ def drawn(
     keys = keys_of(prompts, sampling, made.identity)
     began = RunFolder(folder).read_json("manifest.json").get("started")
     since = datetime.fromisoformat(began).timestamp() if began else time.time()
-    failures = {}
+    failures: Failures = {}
     for count in sorted({*per} - {0}):
         places = [i for i, n in enumerate(per) if n == count]
         with Meter(RunFolder(folder), since) as meter:
             some = [prompts[i] for i in places]
             how = replace(sampling, n=count)
-            failures |= fill(made.engine, store, some, how, made.identity, meter.progress, meter.completion)
+
+            def told(item: Completion, meter: Meter = meter) -> None:
+                meter.completion(item)
+                if on_made:
+                    on_made()
+
+            failures |= fill(made.engine, store, some, how, made.identity, meter.progress, told)
     broken = [item for item in failures.values() if item.finish == "error"]
     if broken:
         what = f"{len(broken)} of {sum(per)} completions of {questions.name} could not be made: {broken[0].error}"

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, metadata_update
-from huggingface_hub.repocard_data import eval_results_to_model_index
+from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.repocard_data import ModelCardData, eval_results_to_model_index
 
 from r1lab.hub.client import again, connect
 
-TASK = "text-generation"
+TASK, README = "text-generation", "README.md"
 
 
-def model_index(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Results as a card's metadata: percentages, each with how it was made.
+def eval_results(results: Sequence[dict[str, Any]]) -> list[EvalResult]:
+    """Results as the Hub's library holds them: percentages, each with how it was made.
 
     Args:
-        name: the model's.
         results: as an evaluation's NAME.json holds them, with `dataset`: `repo`, `config`, `split` and `revision`.
     """
     found = []
@@ -36,24 +37,43 @@ def model_index(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 metric_name=f"{result['primary']}, {result['asked']} samples ({result['made_by'].get('evaluator')})",
                 metric_value=round(100 * value["value"], 2),
                 metric_args={**sampling, "problems": value["problems"], "fingerprint": result["fingerprint"]},
-                source_name="r1lab" if data.get("source") else None,
-                source_url=data.get("source"),
             )
         )
-    return {"model-index": eval_results_to_model_index(name, found)}
+    return found
 
 
-def export(repo: str, metadata: dict[str, Any], revision: str, retries: int) -> str:
-    """Write the metadata into a model's card on the Hub; results that it has already are replaced. The commit's URL.
+def model_index(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Results as the metadata on top of a card."""
+    return {"model-index": eval_results_to_model_index(name, eval_results(results))}
+
+
+def with_results(text: str, name: str, results: Sequence[dict[str, Any]]) -> str:
+    """A card with results: those that it has of the same benchmark, made in the same way, are replaced; others stay."""
+    card, new = ModelCard(text, ignore_metadata_errors=True), eval_results(results)
+    data: ModelCardData = card.data
+    kept = [old for old in data.eval_results or [] if not any(item.is_equal_except_value(old) for item in new)]
+    data.eval_results, data.model_name = [*kept, *new], data.model_name or name
+    return str(card)
+
+
+def export(repo: str, results: Sequence[dict[str, Any]], revision: str, retries: int) -> str:
+    """Write results into a model's card on the Hub. Returns the commit's address.
 
     Raises:
         HubError, ConfigError: see `client.connect` and `client.again`.
     """
-    token = connect().token
+    client, name = connect(), repo.rpartition("/")[2]
 
     def push() -> str:
+        try:
+            text = Path(client.hf_hub_download(repo, README, revision=revision)).read_text(encoding="utf-8")
+        except EntryNotFoundError:
+            text = f"---\n---\n# {name}\n"
+        content = with_results(text, name, results).encode()
         message = "Results of benchmarks"
-        told = {"repo_id": repo, "metadata": metadata, "overwrite": True, "token": token, "revision": revision}
-        return metadata_update(**told, commit_message=message)  # type: ignore[arg-type]
+        done = client.upload_file(
+            path_or_fileobj=content, path_in_repo=README, repo_id=repo, revision=revision, commit_message=message
+        )
+        return str(done.commit_url)
 
     return again(push, retries, f"results of {repo}")

@@ -26,12 +26,11 @@ def run(cfg: DictConfig) -> None:
     results = [{**result, "dataset": source_of(own, result["benchmark"])} for result in kept_results(folder.path)]
     if not results:
         raise DataError(f"{folder.path} holds no results of a benchmark, which task=eval leaves")
-    name = str(cfg.hub.repo or own.model.repo or own.model.name).rpartition("/")[2]
-    metadata = model_index(name, results)
     if cfg.hub.repo:
-        print(export(str(cfg.hub.repo), metadata, str(cfg.hub.revision), int(cfg.hub.retries)))
-    else:
-        print(yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True), end="")
+        print(export(str(cfg.hub.repo), results, str(cfg.hub.revision), int(cfg.hub.retries)))
+        return
+    name = str(own.model.repo or own.model.name).rpartition("/")[2]
+    print(yaml.safe_dump(model_index(name, results), sort_keys=False, allow_unicode=True), end="")
 
 
 def source_of(own: DictConfig, benchmark: str) -> dict[str, Any]:
