@@ -19,8 +19,9 @@ def measures(record: Record, ks: Sequence[int] = ()) -> dict[str, Estimate]:
     """Every number of a record, by its name.
 
     pass@1 is the mean over problems of the share of samples with full marks; avg@n the mean of the scores, which a
-    scorer may give in parts; it is left out where they are no shares. pass@k and maj@k take the problems of which at least k samples were judged; maj@k only
-    those with a gold answer, since programs do not vote. A contest gives `points`, the share of all points.
+    scorer may give in parts; it is left out where they are no shares. pass@k and maj@k take the problems of which at
+    least k samples were judged; maj@k only those with a gold answer, since programs do not vote. A contest gives
+    `points`, the share of all points.
 
     Raises:
         DataError: no sample of any problem was judged.
