@@ -19,8 +19,9 @@ def measures(record: Record, ks: Sequence[int] = ()) -> dict[str, Estimate]:
     """Every number of a record, by its name.
 
     pass@1 is the mean over problems of the share of samples with full marks; avg@n the mean of the scores, which a
-    scorer may give in parts. pass@k and maj@k take the problems of which at least k samples were judged; maj@k only
-    those with a gold answer, since programs do not vote. A contest gives `points`, the share of all points.
+    scorer may give in parts; it is left out where they are no shares. pass@k and maj@k take the problems of which at
+    least k samples were judged; maj@k only those with a gold answer, since programs do not vote. A contest gives
+    `points`, the share of all points.
 
     Raises:
         DataError: no sample of any problem was judged.
@@ -32,9 +33,9 @@ def measures(record: Record, ks: Sequence[int] = ()) -> dict[str, Estimate]:
     if any(problem.points for problem in judged):
         return {"points": estimate([points_of(problem) for problem in judged])}
     found = {"pass@1": estimate([mean(rights(problem)) for problem in judged])}
-    found[f"avg@{record.asked}"] = estimate(
-        [mean([s.score for s in problem.samples if s.score is not None]) for problem in judged]
-    )
+    scores = [mean([s.score for s in problem.samples if s.score is not None]) for problem in judged]
+    if all(0.0 <= score <= 1.0 for score in scores):
+        found[f"avg@{record.asked}"] = estimate(scores)
     for k in sorted({k for k in ks if k > 1}):
         for name, measure in (("pass", passed), ("maj", voted)):
             values = [value for problem in judged if (value := measure(problem, k)) is not None]

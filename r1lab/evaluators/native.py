@@ -62,15 +62,16 @@ def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, 
     print(f"{questions.name}: {len(questions.asked)} prompts", flush=True)
     settings: Any = OmegaConf.to_container(benchmark.scorer, resolve=True)
     reward, scores = build(questions.name, benchmark.scorer), folder / SCORES
+    by = {"scorer": settings, "versions": versions()}  # a newer scorer judges anew
 
     def judge(start: int, rows: Sequence[Sequence[Completion]]) -> list[list[Judged]]:
         some = questions.asked[start : start + AT_ONCE]
-        return judged(scores, reward, settings, some, [[c.text for c in row if not c.error] for row in rows])
+        return judged(scores, reward, by, some, [[c.text for c in row if not c.error] for row in rows])
 
     if benchmark.form == "contest":
         per = submissions(questions.asked, sampling.n)
         completions = drawn(folder, questions, sampling, made, store, per)
-        problems = contest_record(scores, reward, settings, questions.asked, completions, sampling)
+        problems = contest_record(scores, reward, by, questions.asked, completions, sampling)
     else:
         keys = keys_of([item.prompt for item in questions.asked], sampling, made.identity)
         with Ahead(store, keys, sampling.n, AT_ONCE, judge) as ahead:

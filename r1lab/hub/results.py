@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.errors import EntryNotFoundError
-from huggingface_hub.repocard_data import ModelCardData, eval_results_to_model_index
+from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from r1lab.hub.client import again, connect
 
@@ -50,7 +50,7 @@ def model_index(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def with_results(text: str, name: str, results: Sequence[dict[str, Any]]) -> str:
     """A card with results: those that it has of the same benchmark, made in the same way, are replaced; others stay."""
     card, new = ModelCard(text, ignore_metadata_errors=True), eval_results(results)
-    data: ModelCardData = card.data
+    data: Any = card.data
     kept = [old for old in data.eval_results or [] if not any(item.is_equal_except_value(old) for item in new)]
     data.eval_results, data.model_name = [*kept, *new], data.model_name or name
     return str(card)

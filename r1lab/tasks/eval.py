@@ -18,7 +18,7 @@ from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import DataError, EngineError
 from r1lab.evaluation.fingerprint import versions
 from r1lab.evaluation.judging import UNVERIFIABLE
-from r1lab.evaluation.metrics import Estimate
+from r1lab.evaluation.measures import measures
 from r1lab.evaluation.questions import digest
 from r1lab.evaluation.records import Problem, Record, Sample
 from r1lab.evaluation.result import keep, metrics_of, result_of, sentences
@@ -120,7 +120,7 @@ def held_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     record = record_of(cfg, sampled, rewards[0], sampling, folder.read_json("manifest.json").get("model") or {})
     result = result_of(record, list(cfg.task.k))
     keep(folder.path, record, result)
-    metrics = {**summary(sampled, diagnosis(cfg)), **at_k(record, result)}
+    metrics = {**summary(sampled, diagnosis(cfg)), **at_k(record, list(cfg.task.k))}
     seconds = round(time.monotonic() - began, 2)
     write_atomic(folder.path / "metrics.jsonl", dumps({"step": 0, "time": seconds, **metrics}) + "\n")
     return {
@@ -164,9 +164,9 @@ def refuse_failures(completions: list[list[Completion]]) -> None:
         raise EngineError(f"{what}\n    fix      mend the cause and evaluate again; nothing was measured")
 
 
-def record_of(cfg: DictConfig, sampled: Sampled, reward: Reward, sampling: Sampling, model: dict[str, Any]) -> Record:
-    """What was sampled of a dataset, as a record of the first reward's scores."""
-    name, problems = reward.__name__, []
+def problems_of(sampled: Sampled, name: str) -> tuple[Problem, ...]:
+    """What was sampled of a dataset, with one reward's scores, as records keep it."""
+    problems = []
     for row, completions, scores in zip(sampled.rows, sampled.completions, sampled.scores[name], strict=True):
         prompt, gold = data.last_user_text(row["prompt"]), row.get("solution")
         samples = [
@@ -175,6 +175,12 @@ def record_of(cfg: DictConfig, sampled: Sampled, reward: Reward, sampling: Sampl
         ]
         samples = [replace(s, reason=UNVERIFIABLE) if s.score is None else s for s in samples]
         problems.append(Problem(digest([repr(row["prompt"])]), prompt, gold, tuple(samples)))
+    return tuple(problems)
+
+
+def record_of(cfg: DictConfig, sampled: Sampled, reward: Reward, sampling: Sampling, model: dict[str, Any]) -> Record:
+    """An evaluation of a dataset, decided by one reward."""
+    problems = problems_of(sampled, reward.__name__)
     how = {key: getattr(sampling, key) for key in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
     made_by = {
         "evaluator": "native",
@@ -184,22 +190,28 @@ def record_of(cfg: DictConfig, sampled: Sampled, reward: Reward, sampling: Sampl
         "template": model.get("template"),
         "sampling": {**how, "samples": sampling.n},
         "data": digest(sorted(f"{problem.id}\0{problem.gold}" for problem in problems)),
-        "scorer": OmegaConf.to_container(cfg.reward[name], resolve=True),
+        "scorer": OmegaConf.to_container(cfg.reward[reward.__name__], resolve=True),
     }
-    return Record(cfg.dataset.name, sampling.n, tuple(problems), made_by)
+    return Record(cfg.dataset.name, sampling.n, problems, made_by)
 
 
-def at_k(record: Record, result: dict[str, Any]) -> dict[str, float]:
-    """The measures of a result as the run's own metrics.
+def at_k(record: Record, ks: list[int]) -> dict[str, float]:
+    """The measures of a record as the run's own metrics.
 
     `eval/problems_skipped` counts the problems of which no sample could be scored; where fewer than all problems count
-    for a k, `eval/pass@k_problems` says how many do.
+    for a k, `eval/pass@k_problems` says how many do, which may be none.
+
+    Raises:
+        DataError: nothing could be scored.
     """
+    found = measures(record, ks)
     judged = [any(sample.score is not None for sample in problem.samples) for problem in record.problems]
     metrics: dict[str, float] = {"eval/problems_skipped": judged.count(False)}
-    for name, value in result["measures"].items():
+    for name, value in found.items():
         if not name.startswith("avg@"):
-            metrics |= Estimate(**value).record(f"eval/{name}")
-        if name.startswith("pass@") and value["problems"] < len(record.problems):
-            metrics[f"eval/{name}_problems"] = value["problems"]
+            metrics |= value.record(f"eval/{name}")
+    for name in (f"pass@{k}" for k in sorted({1, *ks})):
+        count = found[name].problems if name in found else 0
+        if count < len(record.problems):
+            metrics[f"eval/{name}_problems"] = count
     return metrics

@@ -92,3 +92,8 @@ def test_a_record_is_read_as_it_was_written() -> None:
     )
     assert read(list(lines(made))) == made
     assert read(lines(record(problem("ü \ud800", RIGHT)))).problems[0].id == "ü \ud800"
+
+
+def test_scores_that_are_no_shares_have_no_average() -> None:
+    found = measures(record(problem("a", sample(-0.5), sample(1.1)), problem("b", sample(-0.5), sample(-0.5))))
+    assert set(found) == {"pass@1"} and found["pass@1"].value == 0.25

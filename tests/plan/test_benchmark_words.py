@@ -129,7 +129,8 @@ def test_only_one_is_evaluated(r1lab: CommandLine) -> None:
                 "PARALLEL=tensor",
                 "NUM_GPUS=8",
             ],
-            "model=deepseek-r1-distill-qwen-32b benchmark=[aime24,math-500,gpqa-diamond] engine.tensor_parallel=8 accelerator.gpus=8",
+            "model=deepseek-r1-distill-qwen-32b benchmark=[aime24,math-500,gpqa-diamond] "
+            "engine.tensor_parallel=8 accelerator.gpus=8",
         ),
         (["MODEL=me/mine"], "model=hub model.repo=me/mine benchmark=[all]"),
         (["MODEL=tiny", "TASK=gpqa:diamond", "ARGS=seed=1"], "model=tiny benchmark=[gpqa-diamond] seed=1"),
