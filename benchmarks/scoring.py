@@ -3,8 +3,8 @@
 python -m benchmarks.scoring            # writes benchmarks/results/scoring_math.json and scoring_code.json
 
 Needs make install-eval. 625 problems × 16 completions of 50 to 400 words, answers as in MATH-500, and 125 problems × 16
-programs with 10 tests each. Both sides score them in turns; imports and starts are not counted. Every difference between
-verdicts is told.
+programs with 10 tests each. Both sides score them in turns; imports and starts are not counted. Every difference
+between verdicts is told.
 Fails where r1lab is not ahead, or where a difference is of a kind that EXPLAINED does not name.
 """
 
