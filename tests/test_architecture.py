@@ -86,7 +86,7 @@ MAY_IMPORT = {
     "providers": {"config", "remote", "sandbox", *FLOOR},
     "sandbox_server": {"config", "providers", "remote", "sandbox", *FLOOR},
     "rewards": {"config", "sandbox", *FLOOR},
-    "evaluation": {"data", "engines", "rewards", *FLOOR},
+    "evaluation": {"config", "data", "engines", "rewards", "rows", "runs", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
     "generation": {
         "config",
@@ -102,6 +102,19 @@ MAY_IMPORT = {
         "trainers",
         *FLOOR,
     },
+    "evaluators": {
+        "config",
+        "data",
+        "engines",
+        "evaluation",
+        "generation",
+        "models",
+        "rewards",
+        "runs",
+        "sandbox",
+        "trainers",
+        *FLOOR,
+    },
     "models": {"config", "data", "runs", "trainers", *FLOOR},  # the tiny model is trained on first use
     "tasks": {
         "config",
@@ -109,6 +122,7 @@ MAY_IMPORT = {
         "doctor",
         "engines",
         "evaluation",
+        "evaluators",
         "generation",
         "hub",
         "launch",  # the names of what a launch puts into the environment

@@ -80,6 +80,9 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     jobs = jobs_of(words)
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
     asked = multirun or len(jobs) > 1  # else a single run is put into a queue, a new one each time
+    if each := one_job_each(first, words):
+        jobs, words = jobs_of(each), each
+        first, hydra_cfg = composed = composed_or_refused(jobs[0])
     multirun = multirun or hydra_cfg.mode == "RunMode.MULTIRUN"
     if len(jobs) > 1 and not multirun:
         raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
@@ -145,6 +148,16 @@ def begun_otherwise(jobs: Sequence[list[str]], sweep: Path) -> bool:
             planned = plan_words([*job, *SweepLedger(sweep).changes(str(number))], folder)
             return any(f"{folder} holds a different run" in finding.what for finding in planned.errors)
     return False
+
+
+def one_job_each(cfg: DictConfig, words: Sequence[str]) -> list[str]:
+    """The words of an evaluation that goes into a queue, with a job for each of its benchmarks; empty for others."""
+    names = list(map(str, cfg.get("benchmark") or {}))
+    said = {override.key_or_group for override in parse(words)[0]} & {"task.only"}
+    swept_over = {override.key_or_group for override in sweeps_of(words)} & {"benchmark", "task"}
+    if cfg.task.name != "eval" or cfg.cluster.kind != "slurm" or len(names) < 2 or said or swept_over:
+        return []
+    return [*words, f"task.only={','.join(names)}"]
 
 
 def check_launcher(launcher: str, kind: str, runs: int, words: Sequence[str]) -> list[Finding]:
