@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config.literal import literal
+from r1lab.config.references import with_references
 from r1lab.config.schema import Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator, settle
@@ -177,7 +178,7 @@ def drop_unchosen(
 
 def resolve(cfg: DictConfig) -> DictConfig:
     """The config with interpolations replaced and r1lab's words written into TRL's fields."""
-    resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
+    resolved = OmegaConf.create(literal(OmegaConf.to_container(with_references(cfg), resolve=True)))
     assert isinstance(resolved, DictConfig)
     settle(resolved)
     if resolved.task.get("scores") is False:

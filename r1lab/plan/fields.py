@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab.config.packages import EXTRAS
+from r1lab.config.references import with_references
 from r1lab.config.source import (
     Parameter,
     accepts,
@@ -45,7 +46,7 @@ LISTS = ("reward", "tracker")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
 TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
 LOOKS = "doctor"  # trains nothing either, and looks at what an experiment's training needs
-FREE = ("engine", "arguments")  # takes any key
+FREE = (("engine", "arguments"), ("task", "stages"), ("task", "each"))  # take any key
 BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 Where = Callable[[str], str]
 
@@ -125,6 +126,7 @@ def known_of_reward(target: str) -> dict[str, Parameter]:
 
 def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
     """Unknown keys, wrong types, unresolvable interpolations and forbidden targets of a composed config."""
+    cfg = with_references(cfg)
     findings = check_targets(cfg, where)
     schema = schema_of(cfg)
     for container, known in schema.items():
@@ -269,7 +271,7 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
             finding = replace(finding, what=what, fix=fix)
         return [finding]
     deeper = parts[len(container.split(".")) + 1 if container else 1 :]
-    if (container, name) == FREE:
+    if (container, name) in FREE:
         return []
     if deeper:
         for depth in range(len(parts) - len(deeper), len(parts)):

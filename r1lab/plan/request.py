@@ -19,6 +19,8 @@ from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
+from r1lab.plan.pipeline import plan_pipeline
+from r1lab.plan.pipeline_facts import PIPELINE, pipeline_facts
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, parse, values_of
@@ -86,7 +88,7 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     for number, job in enumerate(jobs[:MOST_PLANNED]):
         folder = Path(hydra_cfg.sweep_dir) / str(number) if multirun else None
         try:
-            plans.append(plan_words(job, folder, None if number else composed))
+            plans.append(with_stages(plan_words(job, folder, None if number else composed), job))
             new = plans[-1].errors
             _planned[_key(job)] = plans[-1]
         except ConfigError as error:
@@ -176,6 +178,16 @@ def plan_words(
     """
     cfg, hydra_cfg = composed or composed_or_refused(words)
     return plan_fresh(cfg, run_dir or Path(hydra_cfg.run_dir), words, with_files=True)
+
+
+def with_stages(planned: Plan, words: Sequence[str]) -> Plan:
+    """A plan with what is to be said of its stages, where it is a pipeline's."""
+    if planned.cfg.task.name == PIPELINE and not planned.errors:
+        pipeline = plan_pipeline(planned.cfg, partial(where, overrides=words, files=partial(composed_files, words)))
+        planned.findings += pipeline.findings
+        planned.facts = pipeline_facts(pipeline)
+        planned.run_dir = pipeline.folder
+    return planned
 
 
 def plan_submitted(words: Sequence[str], run_dir: Path) -> Plan:

@@ -1,0 +1,2 @@
+"""tmp"""
+def write_pipeline(folder): return folder/"pipeline.html"
