@@ -25,7 +25,9 @@ def run_all(pipeline: Pipeline, out: Console) -> None:
     stopped: set[str] = set()
     for number, item in enumerate(pipeline.stages, 1):
         name = item.stage.name
-        out.print(f"\n[bold]{number}/{len(pipeline.stages)} {escape(name)}[/]  {escape(item.stage.task)}", end="")
+        out.print(
+            f"\n[bold]{number}/{len(pipeline.stages)} {escape(name)}[/]  {escape(str(item.plan.cfg.task.name))}", end=""
+        )
         waited = [other for other in item.stage.needs if other in failed or other in stopped]
         if waited:
             stopped.add(name)
@@ -43,10 +45,10 @@ def run_all(pipeline: Pipeline, out: Console) -> None:
             failed[name] = error
             out.print(f"[bold red]failed[/] stage {escape(name)}: {escape(str(error))}")
     if failed:
-        name, error = next(iter(failed.items()))
+        name, first = next(iter(failed.items()))
         after = f"; {plural(len(stopped), 'stage')} after it did not start" if stopped else ""
         fix = "\n    fix      mend the cause and give the same command again: it goes on with this stage"
-        raise RunError(f"stage {name} failed: {error}{after}{fix}") from error
+        raise RunError(f"stage {name} failed: {first}{after}{fix}") from first
 
 
 def run_one(item: Planned) -> dict[str, object]:

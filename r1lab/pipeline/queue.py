@@ -35,7 +35,9 @@ def submit_all(cfg: DictConfig, pipeline: Pipeline, out: Console) -> None:
     for item in todo:  # before the first is queued
         if fault := try_out(script_of(item, [])):
             place = f"stage {item.stage.name}"
-            raise ConfigError([Finding(f"Slurm refuses the job: {fault}", place, fix="sbatch --test-only shows it again")])
+            raise ConfigError(
+                [Finding(f"Slurm refuses the job: {fault}", place, fix="sbatch --test-only shows it again")]
+            )
     for item in todo:
         after = [waiting[name].job for name in item.stage.needs if name in waiting]
         script = script_of(item, after)

@@ -1,8 +1,8 @@
 """task=pipeline: run the stages of a graph that are not there yet, and write the page of the whole path.
 
-Everything was planned when the command was read; it is planned again here, since this may be another process. A stage
-stands in a folder whose name carries its key (`plan.stage_keys`), so what has not changed is found and skipped, and what
-was killed goes on in its folder.
+Everything was planned when the command was read; it is planned again here, since stages may have ended meanwhile. A
+stage stands in a folder whose name carries its key (`plan.stage_keys`), so what has not changed is found and skipped,
+and what was killed goes on in its folder.
 """
 
 from __future__ import annotations

@@ -126,8 +126,7 @@ def known_of_reward(target: str) -> dict[str, Parameter]:
 
 def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
     """Unknown keys, wrong types, unresolvable interpolations and forbidden targets of a composed config."""
-    cfg = with_references(cfg)
-    findings = check_targets(cfg, where)
+    findings = check_targets(cfg := with_references(cfg), where)
     schema = schema_of(cfg)
     for container, known in schema.items():
         node = OmegaConf.select(cfg, container) if container else cfg
@@ -264,8 +263,7 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
         if container != "trainer":
             return []  # `check_trainer` tells what is wrong with it as a whole
     if name not in known:
-        full = f"{container}.{name}".lstrip(".")
-        finding = unknown(full, name, known, place, cfg)
+        finding = unknown(f"{container}.{name}".lstrip("."), name, known, place, cfg)
         if container in LISTS:
             what, fix = f"{key}: {container} {name!r} is not chosen", f"add it to {container}=[…]"
             finding = replace(finding, what=what, fix=fix)

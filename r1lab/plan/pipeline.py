@@ -1,12 +1,10 @@
 """A pipeline before anything of it starts: every stage composed, checked and found in its folder, or not.
 
-What a stage takes from another one may not be there yet. Then the planner looks at a stand-in, a folder that holds what
-such an output holds, so that a wrong column or a model that is none is found before the first stage, not after it.
+What a stage takes from another one may not be there yet: then the planner looks at a stand-in.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,19 +24,13 @@ from r1lab.plan.checks import Plan, plan
 from r1lab.plan.fields import Where
 from r1lab.plan.stage_keys import key_of
 from r1lab.plan.stages import OF_ALL, OUTPUTS, Graph, Stage, graph_of
+from r1lab.plan.stand_ins import stand_in
 from r1lab.plan.words import check_words, finding_of
-from r1lab.rows.look import PLANNED, look
 from r1lab.runs.folder import RunFolder, step_of
 from r1lab.wording import display, nearest, some
 
 Outputs = dict[tuple[str, str], str]  # (stage, output) → a path
 SKIPPED, AGAIN, FRESH, LEFT = "skip", "go on", "run", "leave"  # what a start of the pipeline does with a stage
-TURNS = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
-SAMPLE: dict[str, Any] = {"prompt": TURNS[:1], "solution": "1", "messages": TURNS, "completion": "!", "rewards": {}}
-MADE = {  # columns that a task adds to those of its dataset
-    "dataset": ("prompt", "solution"),
-    "completions": ("prompt", "solution", "messages", "completion", "rewards"),
-}
 
 
 @dataclass
@@ -97,12 +89,13 @@ def plan_pipeline(cfg: DictConfig, where: Where = str) -> Pipeline:
     graph = graph_of(cfg.task, where)
     pipeline = Pipeline(folder_of(cfg), findings=graph.findings, graph=graph)
     store = Path(cfg.task.store or pipeline.folder).resolve()
+    tasks = {stage.name: stage.task for stage in graph.stages}
     with tempfile.TemporaryDirectory(prefix="r1lab-") as beside:
         planned: dict[str, Planned] = {}
         for stage in graph.stages:
             place = where(f"task.stages.{stage.name}")
             at = place if place != f"task.stages.{stage.name}" else ""
-            findings = _lacking(stage, planned, at)
+            findings = _lacking(stage, planned, tasks, at)
             real, shown = _places(stage, planned, Path(beside))
             sound = not findings and set(stage.needs) <= planned.keys()
             if item := _planned(stage, cfg, store, real, shown, planned) if sound else None:
@@ -111,7 +104,7 @@ def plan_pipeline(cfg: DictConfig, where: Where = str) -> Pipeline:
             else:
                 findings += _word_faults(stage, cfg, shown)
             told = {new: old for old, new in zip(real.values(), shown.values(), strict=True)}
-            pipeline.findings += [_of_stage(finding, stage.name, at, told) for finding in findings]
+            pipeline.findings += [_of_stage(finding, stage.name, at, told, where) for finding in findings]
     pipeline.stages = [planned[stage.name] for stage in graph.stages if stage.name in planned]
     _make_again(pipeline)
     if not [finding for finding in pipeline.findings if finding.severity == "error"]:
@@ -171,16 +164,14 @@ def _with_defaults(words: list[str], cfg: DictConfig) -> list[str]:
     return [*words, *(f"{key}={value}" for key, value in given.items() if value is not None and key not in said)]
 
 
-def _lacking(stage: Stage, planned: Mapping[str, Planned], at: str) -> list[Finding]:
+def _lacking(stage: Stage, planned: Mapping[str, Planned], tasks: Mapping[str, str], at: str) -> list[Finding]:
     """Outputs that a stage takes and the other one does not leave."""
     findings = []
     for name, output in stage.takes:
-        if name not in planned:
+        task = planned[name].plan.cfg.task.name if name in planned else tasks.get(name, "")
+        known = outputs_of(planned[name].plan.cfg) if name in planned else {**OUTPUTS.get(task, {}), **OF_ALL}
+        if output.partition("/")[0] in known or (name not in planned and task not in OUTPUTS):
             continue
-        known = outputs_of(planned[name].plan.cfg)
-        if output.partition("/")[0] in known:
-            continue
-        task = planned[name].plan.cfg.task.name
         close = nearest(output, known)
         what = f"${{stage.{name}.{output}}}: task={task} leaves no {output}"
         nearby = f"${{stage.{name}.{close}}}" if close else ""
@@ -200,33 +191,10 @@ def _places(stage: Stage, planned: Mapping[str, Planned], beside: Path) -> tuple
         path = planned[name].output(output)
         real[name, said] = str(path / inner) if inner else str(path)
         there = path.exists() and planned[name].does == SKIPPED
-        shown[name, said] = real[name, said] if there else str(_stand_in(planned[name], output, beside) / inner)
+        shown[name, said] = (
+            real[name, said] if there else str(stand_in(planned[name].plan.cfg, beside / name, output) / inner)
+        )
     return real, shown
-
-
-def _stand_in(item: Planned, output: str, beside: Path) -> Path:
-    """A folder that looks to the planner as an output will look, once it is there."""
-    folder = beside / item.stage.name / output
-    if folder.exists():
-        return folder
-    folder.mkdir(parents=True)
-    if output == "model":
-        (folder / "config.json").write_text("{}")
-    elif output in MADE:
-        names = [*_columns(item.plan.cfg), *MADE[output]]
-        if item.plan.cfg.task.name == "generate" and output == "dataset":
-            names = list(SAMPLE)
-        row = {name: SAMPLE.get(name, "?") for name in names}
-        (folder / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    return folder
-
-
-def _columns(cfg: DictConfig) -> list[str]:
-    """The columns of a stage's own dataset."""
-    if cfg.dataset.get("columns"):
-        return list(cfg.dataset.columns)
-    path = cfg.dataset.get("path")
-    return look(str(path), most=PLANNED).columns if path and Path(str(path)).exists() else []
 
 
 def _word_faults(stage: Stage, cfg: DictConfig, shown: Outputs) -> list[Finding]:
@@ -241,10 +209,16 @@ def _word_faults(stage: Stage, cfg: DictConfig, shown: Outputs) -> list[Finding]
     return []
 
 
-def _of_stage(finding: Finding, name: str, at: str, told: Mapping[str, str]) -> Finding:
+def _of_stage(finding: Finding, name: str, at: str, told: Mapping[str, str], where: Where) -> Finding:
     """A finding that says which stage it is about, and paths that will be there."""
     place = finding.where.removeprefix("override ")
-    place = f"stage {name}" + (f", {place}" if place and not place.startswith("stage ") else "") + (f" ({at})" if at else "")
+    said = where(f"task.stages.{name}.{place.partition('=')[0]}") if "=" in place else ""
+    at = said if said.startswith("override ") else at
+    place = (
+        f"stage {name}"
+        + (f", {place}" if place and not place.startswith("stage ") else "")
+        + (f" ({at})" if at else "")
+    )
     texts = {part: _replaced(getattr(finding, part), told) for part in ("what", "nearest", "fix")}
     return replace(finding, where=_replaced(place, told), **texts)
 

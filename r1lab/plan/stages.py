@@ -140,11 +140,13 @@ def _as_written(order: list[str], needs: Mapping[str, list[str]], known: list[st
 def _faults(name: str, key: str, content: Any, names: list[Any], where: Where) -> list[Finding]:
     """What is wrong with one stage by itself."""
     if not isinstance(content, dict):
-        return [Finding(f"{key} is no stage: it holds {content!r}", where(key), fix=f"{key}: {{choose: {{task: sft}}}}")]
+        return [
+            Finding(f"{key} is no stage: it holds {content!r}", where(key), fix=f"{key}: {{choose: {{task: sft}}}}")
+        ]
     if not NAME.fullmatch(name):
         return [Finding(f"{name!r} is no name for a stage", where(key), fix="letters, digits, - and _")]
     chosen = content.get(CHOOSE)
-    if not isinstance(chosen, dict) or "task" not in chosen and "experiment" not in chosen:
+    if not isinstance(chosen, dict) or ("task" not in chosen and "experiment" not in chosen):
         others = [str(item) for item in names if str(item) != name]
         close = nearest(name, others)
         what = f"stage {name} chooses no task"
@@ -183,7 +185,9 @@ def _unknown(stage: Stage, known: list[str], where: Where) -> list[Finding]:
             whole = TAKEN.fullmatch(found[0])
             if not whole:
                 what = f"{found[0]} names no output of a stage"
-                findings.append(Finding(what, place, fix="${stage.NAME.model}, .dataset, .completions, .metrics, .folder"))
+                findings.append(
+                    Finding(what, place, fix="${stage.NAME.model}, .dataset, .completions, .metrics, .folder")
+                )
             elif whole[1] not in known:
                 close = nearest(whole[1], known)
                 nearby = f"${{stage.{close}.{whole[2]}}}" if close else ""
