@@ -36,6 +36,7 @@ from r1lab.plan.packages import check_packages
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
+from r1lab.plan.rescore import RESCORE, check_rescore
 from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
@@ -125,7 +126,11 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
     of_task = bool(resolved.task.get("prompt"))  # which says the prompt's column in the dataset's place
-    findings += check_data(resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key))
+    if resolved.task.name != RESCORE:  # which reads no dataset
+        findings += check_data(
+            resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key)
+        )
+    findings += check_rescore(resolved, where)
     findings += check_decontamination(resolved, where)
     findings += check_filter(resolved, where)
     findings += check_distilabel(resolved, where)
