@@ -46,9 +46,9 @@ def run_all(pipeline: Pipeline, out: Console) -> None:
             out.print(f"[bold red]failed[/] stage {escape(name)}: {escape(str(error))}")
     if failed:
         name, first = next(iter(failed.items()))
-        after = f"; {plural(len(stopped), 'stage')} after it did not start" if stopped else ""
+        after = f", and {plural(len(stopped), 'stage')} after it did not start" if stopped else ""
         fix = "\n    fix      mend the cause and give the same command again: it goes on with this stage"
-        raise RunError(f"stage {name} failed: {first}{after}{fix}") from first
+        raise RunError(f"stage {name} failed{after}: {first}{fix}") from first
 
 
 def run_one(item: Planned) -> dict[str, object]:

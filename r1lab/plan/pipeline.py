@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from r1lab.config.compose import compose_words
 from r1lab.config.groups import composed_files
 from r1lab.config.literal import literal
+from r1lab.config.references import ANY_TAKEN
 from r1lab.errors import Finding
 from r1lab.plan.checks import Plan, plan
 from r1lab.plan.fields import Where
@@ -27,7 +28,7 @@ from r1lab.plan.stages import OF_ALL, OUTPUTS, Graph, Stage, graph_of
 from r1lab.plan.stand_ins import stand_in
 from r1lab.plan.words import check_words, finding_of
 from r1lab.runs.folder import RunFolder, step_of
-from r1lab.wording import display, nearest, some
+from r1lab.wording import display, nearest, plural, some
 
 Outputs = dict[tuple[str, str], str]  # (stage, output) → a path
 SKIPPED, AGAIN, FRESH, LEFT = "skip", "go on", "run", "leave"  # what a start of the pipeline does with a stage
@@ -97,7 +98,7 @@ def plan_pipeline(cfg: DictConfig, where: Where = str) -> Pipeline:
             at = place if place != f"task.stages.{stage.name}" else ""
             findings = _lacking(stage, planned, tasks, at)
             real, shown = _places(stage, planned, Path(beside))
-            sound = not findings and set(stage.needs) <= planned.keys()
+            sound = not findings and set(stage.needs) <= planned.keys() and not stage.unreadable
             if item := _planned(stage, cfg, store, real, shown, planned) if sound else None:
                 planned[stage.name] = item
                 findings = item.plan.findings
@@ -105,6 +106,7 @@ def plan_pipeline(cfg: DictConfig, where: Where = str) -> Pipeline:
                 findings += _word_faults(stage, cfg, shown)
             told = {new: old for old, new in zip(real.values(), shown.values(), strict=True)}
             pipeline.findings += [_of_stage(finding, stage.name, at, told, where) for finding in findings]
+    pipeline.findings = _together(pipeline.findings)
     pipeline.stages = [planned[stage.name] for stage in graph.stages if stage.name in planned]
     _make_again(pipeline)
     if not [finding for finding in pipeline.findings if finding.severity == "error"]:
@@ -199,7 +201,7 @@ def _places(stage: Stage, planned: Mapping[str, Planned], beside: Path) -> tuple
 
 def _word_faults(stage: Stage, cfg: DictConfig, shown: Outputs) -> list[Finding]:
     """What is wrong with the words of a stage that does not compose."""
-    words = _with_defaults(stage.filled(shown), cfg)
+    words = [word for word in _with_defaults(stage.filled(shown), cfg) if not ANY_TAKEN.search(word)]
     if findings := check_words(words):
         return findings
     try:
@@ -221,6 +223,18 @@ def _of_stage(finding: Finding, name: str, at: str, told: Mapping[str, str], whe
     )
     texts = {part: _replaced(getattr(finding, part), told) for part in ("what", "nearest", "fix")}
     return replace(finding, where=_replaced(place, told), **texts)
+
+
+def _together(findings: list[Finding]) -> list[Finding]:
+    """Findings of which each is said once, where it was met first and in how many stages besides."""
+    same: dict[tuple[str, str, str, str], list[Finding]] = {}
+    for item in findings:
+        same.setdefault((item.what, item.nearest, item.fix, item.severity), []).append(item)
+    found = []
+    for first, *others in same.values():
+        more = f", and {plural(len(others), 'other stage')}" if others else ""
+        found.append(replace(first, where=f"{first.where}{more}"))
+    return found
 
 
 def _replaced(value: Any, told: Mapping[str, str]) -> Any:

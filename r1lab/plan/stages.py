@@ -62,6 +62,11 @@ class Stage:
         """The stages that it takes something from."""
         return tuple(dict.fromkeys(name for name, _ in self.takes))
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether a word of it says `${stage.…}` in a way that names no output."""
+        return any(not TAKEN.fullmatch(item) for word in self.words for item in ANY_TAKEN.findall(word))
+
     def filled(self, places: Mapping[tuple[str, str], str]) -> list[str]:
         """Its words with a path for each thing it takes."""
         return [TAKEN.sub(lambda found: places[found[1], found[2]], word) for word in self.words]
