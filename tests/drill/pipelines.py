@@ -1,6 +1,7 @@
 """The three pipelines in small, each from an empty folder: what every stage changed, and how long it took.
 
 python -m tests.drill.pipelines            # what `make drill` runs; writes benchmarks/results/pipelines.json
+python -m tests.drill.pipelines --only r1-tiny   # that one alone; what the file holds of the others stays
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import keep
+from benchmarks.measure import RESULTS, keep
 
 TWINS = ("r1-distill-tiny", "r1-zero-tiny", "r1-tiny")
 SHOWN = ("accuracy", "carries_kept", "traces")
@@ -59,13 +60,20 @@ def check(name: str, result: dict[str, Any]) -> None:
     assert result["cpu_seconds"] <= LONGEST, f"{name} took {result['cpu_seconds']} s of the processor"
 
 
+def kept(seed: int) -> dict[str, Any]:
+    """What the file holds of this seed."""
+    file = RESULTS / "pipelines.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return dict(found["results"]) if found.get("seed") == seed else {}
+
+
 def main() -> None:
     """Run every twin."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs="+", choices=TWINS, default=list(TWINS))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    results = {}
+    results = kept(arguments.seed)
     for name in arguments.only:
         with tempfile.TemporaryDirectory() as folder:
             results[name] = run(name, Path(folder), f"seed={arguments.seed}")

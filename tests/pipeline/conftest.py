@@ -1,4 +1,4 @@
-"""A user's folder with a task that takes a number and leaves one, in a second: pipelines of it run as real processes."""
+"""A user's folder with a task that takes a number and leaves one: pipelines of it run as real processes."""
 
 from __future__ import annotations
 

@@ -85,7 +85,9 @@ def test_a_second_start_joins_what_is_in_the_queue_and_cancel_ends_all(cluster: 
     cluster.r1lab(*PATH, *long)
     said = cluster.r1lab(*PATH, *long)
     assert "0 stages in the queue" in said.stdout and "a: in the queue as " in said.stdout
-    said = cluster.r1lab(*PATH, *long, "task.stages.c.task.seconds=3")  # a new one, which waits for the one that is there
+    said = cluster.r1lab(
+        *PATH, *long, "task.stages.c.task.seconds=3"
+    )  # a new one, which waits for the one that is there
     assert "1 stage in the queue" in said.stdout
     said = cluster.r1lab("task=cancel", f"task.run={path}")
     assert "cancelled" in said.stdout
