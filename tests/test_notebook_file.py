@@ -6,7 +6,10 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
+
+pytestmark = pytest.mark.whole
 
 NOTEBOOK = Path(__file__).parent.parent / "experiments" / "first_steps.ipynb"
 

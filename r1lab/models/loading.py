@@ -22,10 +22,10 @@ from transformers import (
 )
 
 from r1lab.config.packages import choose_attention
-from r1lab.errors import DataError, UserError
+from r1lab.errors import DataError
 from r1lab.models.adapters import merged
 from r1lab.models.rope import set_rope
-from r1lab.models.source import base_of, is_adapter, source
+from r1lab.models.source import base_of, is_adapter, source, unloadable
 from r1lab.models.tokens import load_tokenizer, set_ends
 
 log = logging.getLogger("r1lab")
@@ -83,7 +83,7 @@ def load_model(
             **options,
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise UserError(f"model {base} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise unloadable(base, error) from error
     embeddings = model.get_input_embeddings()
     assert isinstance(embeddings, torch.nn.Embedding)
     if len(tok) > embeddings.num_embeddings:

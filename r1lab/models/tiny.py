@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState
 from datasets import Dataset, disable_progress_bars
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -184,6 +185,7 @@ def build(cfg: DictConfig, folder: Path) -> None:
     progress = Progress("base model", why)
     progress.attach(trainer)
     trainer.train()
+    AcceleratorState._reset_state()  # else a run in this process could have no other precision than the build's
     model.save_pretrained(folder)
     tok.save_pretrained(folder)
 

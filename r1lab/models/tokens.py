@@ -10,7 +10,7 @@ from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedT
 
 from r1lab.config.templates import read_template, unrenderable
 from r1lab.errors import ConfigError, UserError
-from r1lab.models.source import source
+from r1lab.models.source import source, unloadable
 from r1lab.models.templates import CHATML
 
 log = logging.getLogger("r1lab")
@@ -32,7 +32,7 @@ def load_tokenizer(cfg: DictConfig) -> PreTrainedTokenizerBase:
     try:
         tok: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, revision=cfg.revision)
     except (OSError, ValueError) as error:
-        raise UserError(f"model {where} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise unloadable(where, error) from error
     set_template(tok, cfg)
     if tok.pad_token is None:
         tok.pad_token = tok.eos_token

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+AGAIN = 2.0  # seconds after which a task that lost its cancellation, in a library, is cancelled again
 
 
 class Background:
@@ -54,10 +55,14 @@ class Background:
 
 
 async def _cancel_all(last: Coroutine[Any, Any, None] | None) -> None:
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    me = asyncio.current_task()
+    running = asyncio.all_tasks() - {me}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=AGAIN)
+    if shielded := asyncio.all_tasks() - {me}:  # what tasks give back on their way out
+        await asyncio.wait(shielded)
     if last is not None:
         await last
     await asyncio.get_running_loop().shutdown_default_executor()

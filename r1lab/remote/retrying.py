@@ -48,11 +48,15 @@ async def retried(call: Callable[[], Awaitable[Result]], tries: int) -> Result:
 
     Raises:
         Unavailable: of the last try, or of one that says that no other will go better.
+        CancelledError: whoever waits has gone; some libraries make a failed connection of that.
     """
     for attempt in range(tries):
         try:
             return await call()
         except Unavailable as failure:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from failure
             if not failure.again or attempt == tries - 1:
                 raise
             await asyncio.sleep(delay(attempt, failure.after))

@@ -101,6 +101,7 @@ def test_supervised_figures(r1lab: CommandLine, name: str) -> None:
     batch = (trainer.per_device_train_batch_size, trainer.gradient_accumulation_steps)
     found = (cfg.model.name, cfg.dataset.name, trainer.learning_rate, trainer.num_train_epochs, batch)
     assert (*found, trainer.max_length, cfg.accelerator.name) == SFT[name]
+    assert trainer.completion_only_loss is False  # TRL's loss of then was over whole conversations
 
 
 @pytest.mark.parametrize("name", sorted(GRPO))

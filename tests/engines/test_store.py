@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from datasets import load_dataset
 from hypothesis import given, settings
@@ -95,6 +96,26 @@ def test_lookup_reads_single_records(tmp_path):
         with store.lookup() as lookup:
             assert lookup(B, 1) == {"key": B, "index": 1, "completion": f"{B[:4]} 1 ü"}
             assert lookup(B, 3) is None and lookup(key_of(prompt="c"), 0) is None
+
+
+def test_lookup_finds_what_a_dictionary_would(tmp_path):
+    random = np.random.default_rng(0)
+    keys = [bytes(random.integers(0, 3, 16, np.uint8)).hex() for _ in range(40)]  # many zero bytes, at ends too
+    keys += ["00" * 16, "00" * 15 + "01", "01" + "00" * 15]
+    wanted = {}
+    first, second = Store(tmp_path), Store(tmp_path)  # two writers that have the same ones made
+    for number, store in enumerate([first, second, first]):
+        for key in random.choice(keys, 60):
+            index = int(random.choice([0, 1, 255, 256, 70_000]))
+            store.add(key, index, {"by": number % 2})
+            wanted.setdefault((key, index, number % 2), number % 2)
+    first.close(), second.close()
+    with Store(tmp_path).lookup() as lookup:
+        for key in keys:
+            for index in (0, 1, 2, 255, 256, 70_000):
+                by = [number for number in (0, 1) if (key, index, number) in wanted]
+                found = lookup(key, index)
+                assert found == ({"key": key, "index": index, "by": by[0]} if by else None)
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))

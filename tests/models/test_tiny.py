@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
@@ -110,6 +112,13 @@ def test_a_build_that_fails_leaves_nothing_to_be_taken_for_a_model(
 def test_the_same_recipe_gives_the_same_weights(small: Any, tmp_path: Path) -> None:
     tiny.build(config(), tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == (ensure(config()) / "model.safetensors").read_bytes()
+
+
+def test_a_run_after_the_build_chooses_its_own_precision(tmp_path: Path) -> None:
+    tiny.build(config(), tmp_path)
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    assert accelerator.mixed_precision == "bf16"
+    AcceleratorState._reset_state()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

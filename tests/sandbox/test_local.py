@@ -146,7 +146,8 @@ SAME = {
     ),
     "hook": ("import sys\nsys.excepthook = lambda *a: print('hooked', a[0])\n1 / 0", ""),
     "interrupt": (
-        "import os, signal, time\ntry: os.kill(os.getpid(), signal.SIGINT); time.sleep(3)\nexcept KeyboardInterrupt: print('int')",
+        "import os, signal, time\ntry: os.kill(os.getpid(), signal.SIGINT); time.sleep(3)\n"
+        "except KeyboardInterrupt: print('int')",
         "",
     ),
     "alarm": (
