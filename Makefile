@@ -125,6 +125,7 @@ drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls,
 	$(BIN)/python -m tests.drill.attacks
 	$(BIN)/python -m tests.drill.cluster_kills
 	$(BIN)/python -m tests.drill.generation_kills
+	$(BIN)/python -m tests.drill.pipelines
 
 relock:  ## renew constraints.txt from what pip resolves today
 	rm -rf build/relock && $(PYTHON) -m venv build/relock

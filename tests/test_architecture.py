@@ -23,6 +23,7 @@ HEAVY = ("torch", "transformers", "datasets", "trl", "accelerate", "matplotlib",
 NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
 LIGHT = (
     "plan",
+    "pipeline",
     "doctor",
     "recipes",
     "config",
@@ -63,6 +64,7 @@ MAY_IMPORT = {
     "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": {"processes"},
+    "pipeline": {"config", "plan", "launch", "launch.local", "launch.slurm", "report", "runs", "slurm", *FLOOR},
     "notebook": {"config", "plan", "launch.local", *FLOOR},
     "main": {"console", "config", "plan", "launch", "launch.again", "launch.local", "runs", *FLOOR},
     "__init__": {"notebook"},
@@ -229,6 +231,7 @@ def test_rooms_do_not_form_a_circle() -> None:
         "r1lab.notebook",
         "r1lab.plan.request",
         "r1lab.launch.local",
+        "r1lab.pipeline.run",
         "r1lab.tasks.doctor",
         "r1lab.tasks.import_recipe",
     ],

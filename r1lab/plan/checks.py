@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config.literal import literal
+from r1lab.config.references import with_references
 from r1lab.config.schema import Benchmark, Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator, settle
@@ -39,6 +40,7 @@ from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
 from r1lab.plan.ray import check_ray, ray_facts, settle_ray
+from r1lab.plan.rescore import RESCORE, check_rescore
 from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
 from r1lab.plan.trackers import check_trackers, drop_unchosen_trackers
@@ -130,7 +132,11 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_model(resolved, where)
     findings += check_inner(resolved, where)
     of_task = bool(resolved.task.get("prompt"))  # which says the prompt's column in the dataset's place
-    findings += check_data(resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key))
+    if resolved.task.name != RESCORE:  # which reads no dataset
+        findings += check_data(
+            resolved, lambda key: where("task.prompt" if of_task and key == "dataset.prompt" else key)
+        )
+    findings += check_rescore(resolved, where)
     findings += check_decontamination(resolved, where)
     findings += check_filter(resolved, where)
     findings += check_benchmarks(resolved, where)
@@ -185,7 +191,7 @@ def drop_unchosen(
 
 def resolve(cfg: DictConfig) -> DictConfig:
     """The config with interpolations replaced and r1lab's words written into TRL's fields."""
-    resolved = OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True)))
+    resolved = OmegaConf.create(literal(OmegaConf.to_container(with_references(cfg), resolve=True)))
     assert isinstance(resolved, DictConfig)
     settle(resolved)
     if resolved.task.name == "ray":
