@@ -34,8 +34,11 @@ def announce(plan: Plan) -> None:
     cfg = plan.cfg
     rewards = ", ".join(cfg.reward) if cfg.reward else ""
     model = [] if "subject" in cfg.task else [f"model={cfg.model.name}"]  # a task about something else needs none
-    words = [f"task={cfg.task.name}", *model, f"dataset={cfg.dataset.name}"]
-    words += [f"reward=[{rewards}]"] if rewards else []
+    words = [f"task={cfg.task.name}", *model]
+    if cfg.get("benchmark"):
+        words += [f"benchmark=[{', '.join(map(str, cfg.benchmark))}]", f"evaluator={cfg.evaluator.name}"]
+    else:
+        words += [f"dataset={cfg.dataset.name}", *([f"reward=[{rewards}]"] if rewards else [])]
     out.print(f"[bold]r1lab[/]  {escape('  '.join(words))}\n       {escape(str(plan.run_dir))}")
     for finding in plan.findings:
         out.print(f"[yellow]note[/]   {escape(finding.text())}")
@@ -54,7 +57,7 @@ def say_again(folder: Path, runs: int) -> None:
 
 def show_end(plan: Plan, metrics: dict[str, Any]) -> None:
     """Say how a run ended and where to look."""
-    objective = plan.cfg.objective
+    objective = str(metrics.get("objective") or plan.cfg.objective)
     for note in metrics.get("notes", []):
         out.print(f"       {escape(note)}")
     if metrics.get(objective) is not None:

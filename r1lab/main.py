@@ -28,6 +28,7 @@ from r1lab.launch import failures
 from r1lab.launch.again import next_try
 from r1lab.launch.local import audit, launch
 from r1lab.plan.checks import Plan
+from r1lab.plan.pipeline_facts import PIPELINE
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
 from r1lab.runs.folder import RunFolder
@@ -60,7 +61,7 @@ def main() -> None:
                 console.show_plans(request.plans, as_json=request.dry_run == "json")
                 if request.dry_run == "full":
                     run_audits(request)
-            elif request.plans[0].cfg.task.get("folder") is False and not elsewhere(request):
+            elif in_place(request):
                 for plan in request.plans:
                     run_in_place(plan.cfg)
             else:
@@ -111,9 +112,13 @@ def run_audits(request: Request) -> None:
         raise ConfigError(errors)
 
 
-def elsewhere(request: Request) -> bool:
-    """Whether a launcher was chosen: even a task without a folder of its own then runs where that one puts it."""
-    return request.launcher != BASIC_LAUNCHER
+def in_place(request: Request) -> bool:
+    """Whether the task runs in this process: it has no folder of its own, and no launcher puts it elsewhere.
+
+    A pipeline runs here in any case; it is its stages that a queue gets.
+    """
+    task = request.plans[0].cfg.task
+    return task.get("folder") is False and (request.launcher == BASIC_LAUNCHER or task.name == PIPELINE)
 
 
 def run_in_place(cfg: DictConfig) -> None:

@@ -23,6 +23,7 @@ HEAVY = ("torch", "transformers", "datasets", "trl", "accelerate", "matplotlib",
 NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
 LIGHT = (
     "plan",
+    "pipeline",
     "doctor",
     "recipes",
     "config",
@@ -63,6 +64,7 @@ MAY_IMPORT = {
     "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": {"processes"},
+    "pipeline": {"config", "plan", "launch", "launch.local", "launch.slurm", "report", "runs", "slurm", *FLOOR},
     "notebook": {"config", "plan", "launch.local", *FLOOR},
     "main": {"console", "config", "plan", "launch", "launch.again", "launch.local", "runs", *FLOOR},
     "__init__": {"notebook"},
@@ -86,7 +88,7 @@ MAY_IMPORT = {
     "providers": {"config", "remote", "sandbox", *FLOOR},
     "sandbox_server": {"config", "providers", "remote", "sandbox", *FLOOR},
     "rewards": {"config", "sandbox", *FLOOR},
-    "evaluation": {"data", "engines", "rewards", *FLOOR},
+    "evaluation": {"config", "data", "engines", "rewards", "rows", "runs", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
     "generation": {
         "config",
@@ -102,6 +104,19 @@ MAY_IMPORT = {
         "trainers",
         *FLOOR,
     },
+    "evaluators": {
+        "config",
+        "data",
+        "engines",
+        "evaluation",
+        "generation",
+        "models",
+        "rewards",
+        "runs",
+        "sandbox",
+        "trainers",
+        *FLOOR,
+    },
     "models": {"config", "data", "runs", "trainers", *FLOOR},  # the tiny model is trained on first use
     "tasks": {
         "config",
@@ -109,6 +124,7 @@ MAY_IMPORT = {
         "doctor",
         "engines",
         "evaluation",
+        "evaluators",
         "generation",
         "hub",
         "launch",  # the names of what a launch puts into the environment
@@ -215,6 +231,7 @@ def test_rooms_do_not_form_a_circle() -> None:
         "r1lab.notebook",
         "r1lab.plan.request",
         "r1lab.launch.local",
+        "r1lab.pipeline.run",
         "r1lab.tasks.doctor",
         "r1lab.tasks.import_recipe",
     ],

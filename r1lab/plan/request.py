@@ -18,10 +18,12 @@ from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
-from r1lab.plan.draws import jobs_of
+from r1lab.plan.draws import jobs_of, one_job_each, sweeps_of, swept
+from r1lab.plan.pipeline import plan_pipeline
+from r1lab.plan.pipeline_facts import PIPELINE, pipeline_facts
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
-from r1lab.plan.words import check_words, finding_of, parse, value_of
+from r1lab.plan.words import check_words, finding_of, value_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
 from r1lab.runs.sweeps import SweepLedger, earlier, identity
@@ -80,6 +82,9 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     jobs = jobs_of(words)
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
     asked = multirun or len(jobs) > 1  # else a single run is put into a queue, a new one each time
+    if each := one_job_each(first, words):
+        jobs, words = jobs_of(each), each
+        first, hydra_cfg = composed = composed_or_refused(jobs[0])
     multirun = multirun or hydra_cfg.mode == "RunMode.MULTIRUN"
     if len(jobs) > 1 and not multirun:
         raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
@@ -125,7 +130,7 @@ def plan_all(
         try:
             changed = [*job, *(SweepLedger(sweep).changes(str(number)) if sweep else [])]
             known = None if number or len(changed) > len(job) else composed
-            plans.append(plan_words(changed, folder, known))
+            plans.append(with_stages(plan_words(changed, folder, known), changed))
             new = plans[-1].errors
             _planned[_key(changed)] = plans[-1]
         except ConfigError as error:
@@ -173,17 +178,6 @@ def _without_multirun(override: Override) -> Finding:
     return Finding(f"{word} asks for several runs", f"override {word}", fix=fix)
 
 
-def sweeps_of(words: Sequence[str]) -> list[Override]:
-    """The overrides that give several values."""
-    return [override for override in parse(words)[0] if override.is_sweep_override()]
-
-
-def swept(job: Sequence[str], words: Sequence[str]) -> list[str]:
-    """The words of one run that another run of the sweep does not share."""
-    keys = {override.key_or_group for override in sweeps_of(words)}
-    return [word for word in job if word.lstrip("+~").partition("=")[0] in keys]
-
-
 def composed_or_refused(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     """`compose_words`, with what is wrong as findings.
 
@@ -211,6 +205,16 @@ def plan_words(
     """
     cfg, hydra_cfg = composed or composed_or_refused(words)
     return plan_fresh(cfg, run_dir or Path(hydra_cfg.run_dir), words, with_files=True)
+
+
+def with_stages(planned: Plan, words: Sequence[str]) -> Plan:
+    """A plan with what is to be said of its stages, where it is a pipeline's."""
+    if planned.cfg.task.name == PIPELINE and not planned.errors:
+        pipeline = plan_pipeline(planned.cfg, partial(where, overrides=words, files=partial(composed_files, words)))
+        planned.findings += pipeline.findings
+        planned.facts = pipeline_facts(pipeline)
+        planned.run_dir = pipeline.folder
+    return planned
 
 
 def plan_submitted(words: Sequence[str], run_dir: Path) -> Plan:
