@@ -53,3 +53,5 @@ def test_two_evaluations_are_compared_problem_by_problem(tmp_path: Path) -> None
     better, worse, alike = map(int, re.search(r"(\d+) problems went better, (\d+) worse, (\d+) alike", text).groups())
     assert better + worse + alike == 100
     assert re.search(r"95 % interval [+-]\d+\.\d% to [+-]\d+\.\d%\): (a difference|no difference shown)", text)
+    mean = float(re.search(r"([+-]\d+\.\d)% \(95 %", text)[1])  # by the notebook's own arithmetic
+    assert f"{mean:+.1f} points" in text and "100 problems" in text  # and by r1lab's
