@@ -101,7 +101,7 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 
 docs: | $(BIN)/python  ## the documentation as a site, with strict links, into build/site
 	$(INSTALL) -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line
