@@ -95,10 +95,11 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/results
+bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line
 	$(BIN)/python -m benchmarks.grpo_step
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.sandbox_server
 	$(BIN)/python -m benchmarks.slurm

@@ -1,9 +1,10 @@
 """Scoring 10,000 math completions and 2,000 programs, beside lighteval's own scoring of the same completions.
 
-python -m benchmarks.scoring            # writes benchmarks/results/scoring.json; needs make install-eval
+python -m benchmarks.scoring            # writes benchmarks/results/scoring_math.json and scoring_code.json
 
-625 problems × 16 completions of 50 to 400 words, answers as in MATH-500, and 125 problems × 16 programs with 10 tests
-each. Both sides score them in turns; imports and starts are not counted. Every difference between verdicts is told.
+Needs make install-eval. 625 problems × 16 completions of 50 to 400 words, answers as in MATH-500, and 125 problems × 16
+programs with 10 tests each. Both sides score them in turns; imports and starts are not counted. Every difference
+between verdicts is told.
 Fails where r1lab is not ahead, or where a difference is of a kind that EXPLAINED does not name.
 """
 
@@ -152,19 +153,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--parts", nargs="+", default=["math", "code"])
-    parser.add_argument("--share", type=float, default=1.0, help="of the problems, to try it out; keeps no result")
+    parser.add_argument("--share", type=float, default=1.0, help="of the problems; the result says how many they were")
     options = parser.parse_args()
     works: dict[str, list[Any]] = {"math": math_work(random.Random(1)), "code": code_work(random.Random(2))}
     others = {"math": math_work(random.Random(3))[: len(KINDS)], "code": code_work(random.Random(4))[:2]}
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for part in options.parts:
             work = works[part][: max(1, round(len(works[part]) * options.share))]
             results[part] = compared(part, work, others[part], options.rounds, Path(folder))
-    if options.share < 1:
-        print(json.dumps(results, indent=2))
-        return
-    keep("scoring", {"lighteval": LIGHTEVAL, "results": results})
+            keep(f"scoring_{part}", {"lighteval": LIGHTEVAL, **results[part]})
     for part, result in results.items():
         assert result["times_faster"] > 1, (part, result)
         assert not [item for item in result["differences"] if not item["why"]], (part, result["differences"])

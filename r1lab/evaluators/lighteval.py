@@ -19,13 +19,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from r1lab.config.evaluating import interpreter, trouble, version_in
-from r1lab.engines.base import Completion, Sampling, seed_of
+from r1lab.engines.base import Completion, Sampling
 from r1lab.engines.store import Store
 from r1lab.errors import UserError
 from r1lab.evaluation.questions import LETTERS, Question, Questions, questions_of, rows_of
-from r1lab.evaluation.records import Problem, Record, Sample
+from r1lab.evaluation.records import Problem, Record
 from r1lab.evaluators.lighteval_process import Lighteval
-from r1lab.evaluators.native import conditions, drawn, sampling_of
+from r1lab.evaluators.native import conditions, drawn, sample_of, sampling_of
 from r1lab.generation.engines import Ready, ready
 from r1lab.runs.folder import RunFolder
 
@@ -68,7 +68,7 @@ def record_of(
     """Let lighteval ask and judge one benchmark."""
     name, place = loaded.name, folder / FOLDER
     asked = asked_by(cfg, loaded, process.hear("asked", name)["rows"])
-    sampling = sampling_of(cfg.benchmark[name], cfg.seed)
+    form, sampling = cfg.benchmark[name].form, sampling_of(cfg.benchmark[name], cfg.seed)
     print(f"{name}: {len(asked.asked)} prompts of lighteval", flush=True)
     completions = drawn(folder, asked, sampling, made, store, [sampling.n] * len(asked.asked))
     file = place / f"{name}.completions.json"
@@ -79,7 +79,7 @@ def record_of(
     file.unlink()
     shutil.rmtree(place / "rows" / name)
     problems = tuple(
-        problem_of(question, row, verdicts[number], sampling)
+        problem_of(form, question, row, verdicts[number], sampling)
         for number, (question, row) in enumerate(zip(asked.asked, completions, strict=True))
     )
     about = made_by(cfg, loaded, asked, sampling, made, python)
@@ -91,7 +91,7 @@ def task_of(cfg: DictConfig, loaded: Questions, place: Path) -> dict[str, Any]:
     benchmark = cfg.benchmark[loaded.name]
     rows = place / "rows" / loaded.name
     rows.mkdir(parents=True, exist_ok=True)
-    table = rows_of(loaded.name, benchmark, cfg.seed).select([item.row for item in loaded.asked])
+    table = rows_of(loaded.name, benchmark).select([item.row for item in loaded.asked])
     if not stock(cfg):
         table = table.add_column(OWN + "prompt", [item.prompt[-1]["content"] for item in loaded.asked])
         table = table.add_column(OWN + "gold", [item.gold or "" for item in loaded.asked])
@@ -122,24 +122,14 @@ def asked_by(cfg: DictConfig, loaded: Questions, rows: Sequence[Row]) -> Questio
     return Questions(loaded.name, asked, loaded.missing)
 
 
-def problem_of(question: Question, drawn: Sequence[Completion], verdict: Row, sampling: Sampling) -> Problem:
-    """A problem with its samples: those that could not be made have a reason, the others lighteval's score."""
+def problem_of(form: str, question: Question, drawn: Sequence[Completion], verdict: Row, sampling: Sampling) -> Problem:
+    """A problem with its samples: those that could not be made have a reason, the others what lighteval says."""
     judged = iter(zip(verdict["scores"], verdict["answers"], strict=True))
     samples = []
     for index, item in enumerate(drawn):
         score, answer = (None, None) if item.error else next(judged)
-        samples.append(
-            Sample(
-                text=item.text,
-                score=score,
-                answer=answer,
-                finish=item.finish,
-                tokens=item.tokens or (None if item.text else 0),
-                prompt_tokens=item.prompt_tokens,
-                seed=seed_of(sampling.seed, question.prompt, index),
-                reason=item.error,
-            )
-        )
+        sample = sample_of(form, question, item, (score, item.error), sampling, index)
+        samples.append(replace(sample, answer=answer))
     return Problem(question.id, question.prompt[-1]["content"], question.gold, tuple(samples))
 
 

@@ -42,11 +42,12 @@ from lighteval.tasks.requests import Doc, SamplingMethod
 STOCK = "lighteval.tasks.tasks"
 LIVECODE = "lcb.main/lcb:codegeneration"
 METRIC = "pass@1"
+PROGRAMS = "CodegenMetric"  # LiveCodeBench's
 ONE = {"k": 1, "n": 1}
 OF_FORM = {  # the metric of prompts that lighteval has no task for
     "text": lambda: Metrics.pass_at_k_math(sample_params=ONE),
     "choices": lambda: Metrics.gpqa_instruct_pass_at_k(sample_params=ONE),
-    "program": lambda: stock(LIVECODE).metrics[0],
+    "program": lambda: judge_of(stock(LIVECODE)),
 }
 
 
@@ -57,6 +58,15 @@ def stock(spec):
     if name not in found:
         raise LookupError(f"lighteval's module {module} has no task {name!r}; it has {', '.join(sorted(found))}")
     return found[name]
+
+
+def judge_of(task):
+    """The metric of lighteval's task that judges single completions."""
+    for metric in task.metrics:
+        if isinstance(metric.sample_level_fn, PassAtK) or type(metric.sample_level_fn).__name__ == PROGRAMS:
+            return metric
+    names = ", ".join(type(metric.sample_level_fn).__name__ for metric in task.metrics)
+    raise LookupError(f"lighteval's task {task.name} judges by {names}; r1lab takes tasks with PassAtK or {PROGRAMS}")
 
 
 class Each(SampleLevelComputation):
@@ -118,7 +128,7 @@ def config_of(task, heard, processes):
     """lighteval's task for one of ours: its stock task on our rows, or our prompts with the metric of their form."""
     spec, form = task["task"], task["form"]
     model = stock(spec) if spec else None
-    metric = model.metrics[0] if model else OF_FORM[form]()
+    metric = judge_of(model) if model else OF_FORM[form]()
     each = SampleLevelMetric(
         metric_name=METRIC,
         sample_level_fn=Each(metric.sample_level_fn, heard, processes),

@@ -154,7 +154,7 @@ CODE = [
             f"Here it is:\n\n```\n{TRIPLE}\n```\n", True, native=False, why="the block does not say that it is Python"
         ),
         Stored(fenced("n = int(input())\nprint(n * 3)"), False),
-        Stored(fenced(TRIPLE.replace("int", "float")), True),
+        Stored(fenced(TRIPLE.replace("int(input", "float(input")), True),
     ],
     [
         Stored(fenced(SQUARE), True),

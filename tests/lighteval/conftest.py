@@ -30,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lighteval)
+            item.add_marker(pytest.mark.timeout(900))
             if lacking:
                 item.add_marker(pytest.mark.skip(reason=f"{lacking}: make test-eval"))
 
