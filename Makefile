@@ -78,8 +78,8 @@ evaluate: install  ## benchmarks on a server: MODEL=… TASK=aime24,math_500 PAR
 	@test -z "$(PARALLEL)" || test -n "$(NUM_GPUS)" || { echo "PARALLEL=$(PARALLEL) needs NUM_GPUS=…"; exit 2; }
 	$(RUN) task=eval engine=server $(EVALUATED) 'benchmark=[$(subst $(space),$(comma),$(strip $(BENCHMARKS)))]' $(SPREAD) $(ARGS)
 
-test: $(VENV)/installed-dev  ## install what the tests need and run them
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/installed-dev  ## install what the tests need and run them, a file to each core at a time
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
 	$(PYTHON) -m venv .venv-trackers
@@ -93,7 +93,7 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line

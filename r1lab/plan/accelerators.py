@@ -69,13 +69,13 @@ def _check_several(cfg: DictConfig, where: Where) -> list[Finding]:
     """Several processes where there can be but one, and kinds that a CPU has not."""
     accelerator, world = cfg.accelerator, world_of(cfg.accelerator)
     several = "nodes" if accelerator.processes == 1 else "processes"
-    place, one = where(f"accelerator.{several}"), f"accelerator.{several}=1"
+    one = f"accelerator.{several}=1"
     if world > 1 and accelerator.kind == "single":
         what = f"accelerator.{several}={accelerator[several]}: kind single is one process"
-        return [Finding(what, place, one, "or accelerator.kind=ddp")]
+        return [Finding(what, where(f"accelerator.{several}"), one, "or accelerator.kind=ddp")]
     if world > 1 and not cfg.get("trainer"):
         what = f"accelerator.{several}={accelerator[several]}: task={cfg.task.name} runs in one process"
-        return [Finding(what, place, "accelerator=auto")]
+        return [Finding(what, where(f"accelerator.{several}"), "accelerator=auto")]
     if cfg.debug and (world > 1 or accelerator.kind in ("zero", "fsdp")):
         what = f"debug=true runs in this process, and accelerator={accelerator.name} in processes of its own"
         return [Finding(what, where("debug"), "accelerator=auto accelerator.processes=1")]
