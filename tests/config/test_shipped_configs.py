@@ -31,6 +31,8 @@ NEED = {  # options that name nothing by themselves
     "task/import_recipe": "task.path has no value",
     "task/cancel": "task.run has no value",
     "task/push": "task.run has no value",
+    "task/compare": "task.runs has no value",
+    "task/model_card": "task.run has no value",
     "task/report": "task.run has no value",
     "reward/weighted_sum": "reward.weighted_sum.parts has no value",
 }
