@@ -55,8 +55,8 @@ def register() -> None:
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})
-    # any field of TRL's, peft's or vLLM's config, of a benchmark, any option of sbatch's and any word of a pipeline's stage
-    # can be set without `+`
+    # any field of TRL's, peft's or vLLM's config, of a benchmark, any option of sbatch's and any word of a pipeline's
+    # stage can be set without `+`
     free = (schema.task, schema.trainer, schema.adapter, schema.benchmark, schema.engine.arguments)
     for node in (*free, schema.cluster.options):
         OmegaConf.set_struct(node, False)
