@@ -71,7 +71,8 @@ def words_for(option: str) -> list[str]:
     if group == "reward":
         return [f"reward=[{name}]", *TESTED.get(name, [])]
     if group == "benchmark":
-        return ["task=eval", f"benchmark=[{name}]"]
+        model = [] if name == "arithmetic" else ["model=deepseek-r1-distill-qwen-7b"]  # whose context has room
+        return ["task=eval", f"benchmark=[{name}]", *model]
     if group in LISTS:
         return [f"{group}=[{name}]"]
     if group == "dataset":
