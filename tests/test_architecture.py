@@ -23,6 +23,7 @@ HEAVY = ("torch", "transformers", "datasets", "trl", "accelerate", "matplotlib",
 NO_TRAINING = {"torch", "transformers", "datasets", "trl", "accelerate"}
 LIGHT = (
     "plan",
+    "pipeline",
     "doctor",
     "recipes",
     "config",
@@ -32,12 +33,13 @@ LIGHT = (
     "errors",
     "main",
 )  # rooms that never import NO_TRAINING
-FLOOR = {"errors", "wording"}  # anybody may import these, and they import nothing above them
+FLOOR = {"errors", "processes", "wording"}  # anybody may import these, and they import nothing above them
 MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
-NODE = {"launch", "launch.children", "launch.ending", "launch.environment", "launch.roles", "launch.serving"}
+NODE = {"launch", "launch.ending", "launch.environment", "launch.heartbeat", "launch.roles", "launch.serving"}
 MAY_IMPORT = {
     "errors": set(),
     "wording": set(),
+    "processes": {"wording"},
     "config": FLOOR,
     "runs": FLOOR,
     "rows": {"config", *FLOOR},
@@ -47,32 +49,30 @@ MAY_IMPORT = {
     "recipes": {"config", "plan", *FLOOR},
     "launch.roles": FLOOR,  # pure: the planner reads it as well
     "launch.environment": {"launch"},
-    "launch.leash": {"launch"},
-    "launch.keeper": set(),
-    "launch.children": {"launch"},
+    "launch.heartbeat": {"runs"},
     "launch.serving": {"config", "launch.roles"},
     "launch.ending": {"launch", "runs", *FLOOR},
     "launch.supervisor": {*NODE, "config", "runs", *FLOOR},
     "launch.node": {"launch", "launch.supervisor", *FLOOR},
-    "launch.agent": {"launch", "launch.leash", "runs", *FLOOR},
+    "launch.agent": {"launch", "runs", *FLOOR},
     "slurm": {"launch.roles", "runs", *FLOOR},
-    "launch.slurm": {"config", "launch", "plan", "runs", "slurm", *FLOOR},
+    "launch.again": {"plan", "runs", *FLOOR},
+    "launch.slurm": {"config", "launch", "launch.again", "plan", "runs", "slurm", *FLOOR},
     "launch.place": {"launch.supervisor", "slurm"},
     "launch.slurm_node": {"launch", "launch.place", "launch.supervisor", "runs", *FLOOR},
     "launch.ray": {*NODE, "config", "launch.place", "launch.supervisor", "runs", "slurm", *FLOOR},
     "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
-    "launch": set(),
+    "launch": {"processes"},
+    "pipeline": {"config", "plan", "launch", "launch.local", "launch.slurm", "report", "runs", "slurm", *FLOOR},
     "notebook": {"config", "plan", "launch.local", *FLOOR},
-    "main": {"console", "config", "plan", "launch", "launch.local", *FLOOR},
+    "main": {"console", "config", "plan", "launch", "launch.again", "launch.local", "runs", *FLOOR},
     "__init__": {"notebook"},
     "__main__": {"main"},
     # after the process boundary; the worker finds its task by the name in run.yaml
     "launch.worker": {
         "launch",
         "launch.beside",
-        "launch.leash",
-        "launch.serving",
         "report",
         "runs",
         *FLOOR,
@@ -95,6 +95,7 @@ MAY_IMPORT = {
         "data",
         "engines",
         "evaluation",
+        "launch",  # the name of the folder where a run's nodes speak to each other
         "models",
         "remote",
         "report",
@@ -230,6 +231,7 @@ def test_rooms_do_not_form_a_circle() -> None:
         "r1lab.notebook",
         "r1lab.plan.request",
         "r1lab.launch.local",
+        "r1lab.pipeline.run",
         "r1lab.tasks.doctor",
         "r1lab.tasks.import_recipe",
     ],

@@ -108,7 +108,8 @@ class Accelerator:
     serves no other end, one on a CPU. `gpus` (on each node, those that generate included), `gpu` (its name, such as
     h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine. `mixed_precision` is no, bf16 or
     fp16; null: as the model's dtype, or `trainer.bf16` and `trainer.fp16`, say. `threads` are those of a process.
-    `timeout` is the seconds after which a process that waits for the others gives up.
+    `timeout` is the seconds after which a process that waits for the others gives up; a node of several that has given
+    no sign of life for `silence` seconds is lost, and the run ends or goes back to its queue.
     """
 
     name: str = "auto"
@@ -124,6 +125,7 @@ class Accelerator:
     device: str = "auto"
     threads: int | None = None
     timeout: int = 1800
+    silence: float = 60.0
 
 
 @dataclass
@@ -242,6 +244,23 @@ class Hub:
 
 
 @dataclass
+class Sweep:
+    """A command of several runs, `-m`, given again: it goes on with the sweep that it began.
+
+    What is done is left alone, what was interrupted goes on, what failed because of a server, a network, a disk or a
+    node is tried again, `retries` times by itself; what ran out of memory is tried with a smaller per-device batch at
+    the same global batch. `failed` says what becomes of a run that failed by its own fault: "keep" or "retry". `new`
+    begins another sweep. The best run is the one with the most of `objective`, or with the least of a loss or a time;
+    `direction` says which: "maximize" or "minimize".
+    """
+
+    new: bool = False
+    retries: int = 2
+    failed: str = "keep"
+    direction: str | None = None
+
+
+@dataclass
 class Run:
     """One run. Everything a researcher types on the command line is a field here or below."""
 
@@ -270,3 +289,4 @@ class Run:
     accelerator: Accelerator = field(default_factory=Accelerator)
     cluster: Cluster = field(default_factory=Cluster)
     eval: Eval = field(default_factory=Eval)
+    sweep: Sweep = field(default_factory=Sweep)

@@ -71,11 +71,11 @@ def _data_facts(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _roles(cfg: DictConfig) -> str:
+    if any(item.serve for item in roles(cfg)):
+        return "; ".join(_role(item, cfg) for item in roles(cfg))
     if not cfg.get("trainer"):
         return "node 0: one process"
     accelerator = cfg.accelerator
-    if any(item.serve for item in roles(cfg)):
-        return "; ".join(_role(item) for item in roles(cfg))
     if world_of(accelerator) == 1:
         return "node 0: one training process"
     spread = accelerator.kind + (f", stage {accelerator.stage}" if accelerator.stage else "")
@@ -85,10 +85,12 @@ def _roles(cfg: DictConfig) -> str:
     )
 
 
-def _role(role: Roles) -> str:
+def _role(role: Roles, cfg: DictConfig) -> str:
     """What one node does, in a few words."""
     does = []
-    if role.train:
+    if role.train and not cfg.get("trainer"):
+        does.append(f"task={cfg.task.name}")
+    elif role.train:
         does.append(f"{plural(role.train.processes, 'training process')} on {_gpus(role.train.devices)}")
     if role.serve:
         part = role.serve

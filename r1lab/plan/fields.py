@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from r1lab.config.references import with_references
 from r1lab.config.source import (
     Parameter,
     accepts,
@@ -39,7 +40,7 @@ TYPED = {
 PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false": "true", "a list": "[A,B]"}
 LISTS = ("reward", "tracker", "benchmark")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
-FREE = ("engine", "arguments")  # takes any key
+FREE = (("engine", "arguments"), ("task", "stages"), ("task", "each"))  # take any key
 BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
 
 
@@ -120,7 +121,7 @@ def known_of_reward(target: str) -> dict[str, Parameter]:
 
 def check_fields(cfg: DictConfig, where: Where) -> list[Finding]:
     """Unknown keys, wrong types, unresolvable interpolations and forbidden targets of a composed config."""
-    findings = check_targets(cfg, where)
+    findings = check_targets(cfg := with_references(cfg), where)
     schema = schema_of(cfg)
     for container, known in schema.items():
         node = OmegaConf.select(cfg, container) if container else cfg
@@ -206,14 +207,13 @@ def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> 
         if container != "trainer":
             return []  # `check_trainer` tells what is wrong with it as a whole
     if name not in known:
-        full = f"{container}.{name}".lstrip(".")
-        finding = unknown(full, name, known, place, cfg)
+        finding = unknown(f"{container}.{name}".lstrip("."), name, known, place, cfg)
         if container in LISTS:
             what, fix = f"{key}: {container} {name!r} is not chosen", f"add it to {container}=[…]"
             finding = replace(finding, what=what, fix=fix)
         return [finding]
     deeper = parts[len(container.split(".")) + 1 if container else 1 :]
-    if (container, name) == FREE:
+    if (container, name) in FREE:
         return []
     if deeper:
         for depth in range(len(parts) - len(deeper), len(parts)):
