@@ -55,8 +55,8 @@ def register() -> None:
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})
-    # any field of TRL's, peft's or vLLM's config and of a benchmark, any option of sbatch's and any word of a pipeline's
-    # stage can be set without `+`
+    # any field of TRL's, peft's or vLLM's config and of a benchmark, any option of sbatch's and any word of a stage of
+    # a pipeline can be set without `+`
     own = (schema.task, schema.trainer, schema.adapter, schema.benchmark)
     for node in (*own, schema.engine.arguments, schema.cluster.options):
         OmegaConf.set_struct(node, False)
