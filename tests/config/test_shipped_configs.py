@@ -71,7 +71,7 @@ def words_for(option: str) -> list[str]:
     if group == "reward":
         return [f"reward=[{name}]", *TESTED.get(name, [])]
     if group == "benchmark":
-        return ["task=eval", f"benchmark=[{name}]"]
+        return ["task=eval", "model=deepseek-r1-distill-qwen-1.5b", f"benchmark=[{name}]"]  # with room for long answers
     if group in LISTS:
         return [f"{group}=[{name}]"]
     if group == "dataset":
