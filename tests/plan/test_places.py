@@ -114,10 +114,11 @@ def test_groups_and_their_options() -> None:
                 "import_recipe",
                 "leaderboard",
                 "model_card",
+                "pipeline",
                 "push",
                 "ray",
             ),
-            *("report", "rft", "sandbox_server", "sft", "status"),
+            *("report", "rescore", "rft", "sandbox_server", "sft", "status"),
         ]
         assert is_group("hydra/launcher")
         assert is_group("model@model")
