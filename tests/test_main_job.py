@@ -11,6 +11,8 @@ import pytest
 from r1lab.notebook import compose, run
 from tests.drill.kills import drill
 
+pytestmark = pytest.mark.whole
+
 STEPS = 60
 
 

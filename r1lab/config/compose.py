@@ -55,12 +55,15 @@ def register() -> None:
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})
-    # any field of TRL's, peft's or vLLM's config, and any option of sbatch's, can be set without `+`
-    for node in (schema.trainer, schema.adapter, schema.engine.arguments, schema.cluster.options):
+    # any field of TRL's, peft's or vLLM's config, any option of sbatch's and any word of a pipeline's stage can be set
+    # without `+`
+    for node in (schema.task, schema.trainer, schema.adapter, schema.engine.arguments, schema.cluster.options):
         OmegaConf.set_struct(node, False)
     ConfigStore.instance().store(name="run_schema", node=schema, provider="r1lab")
     launcher = {"_target_": SLURM_LAUNCHER}  # in the place of the plugin's own of that name, which is discovered first
     ConfigStore.instance().store(group="hydra/launcher", name=SLURM, node=launcher, provider="r1lab")
+    sweeper = {"_target_": "hydra_plugins.r1lab_random.RandomSweeper", "trials": 20, "seed": 0}
+    ConfigStore.instance().store(group="hydra/sweeper", name="random", node=sweeper, provider="r1lab")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from r1lab.report.diagnosis import findings, plain_words, reward_health
 from r1lab.report.generation import made
 from r1lab.report.records import Run, read_run
 from r1lab.report.rendering import render, write
+from r1lab.report.rescore import compared
 from r1lab.report.samples import Pair, pairs
 from r1lab.report.score import Estimate, Score, as_number, score
 from r1lab.report.words import cut, duration, joined, number, percent, value_of
@@ -54,6 +55,7 @@ def write_page(run_dir: Path) -> Path:
         own_notes=bool(own_notes),
         findings=findings(run),
         made=generated,
+        compared=compared(run),
         sections=[part for part in parts if part.title != "Other"],
         other=next((part for part in parts if part.title == "Other"), None),
         samples=[(title, _samples(run, kind)) for kind, title in (("eval", "Evaluation"), ("train", "Training"))],

@@ -15,6 +15,7 @@ PLACE = (  # where and how it runs and who is told of it, not what it computes
     "sandbox",
     "hub",
     "tracker",
+    "sweep",
     "debug",
     "dry_run",
     "resume",
@@ -49,11 +50,11 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
     """Dotted keys whose values differ between two resolved configs, with both values."""
     before, after = (flatten(OmegaConf.to_container(cfg, resolve=True)) for cfg in (old, new))
-    keys = [key for key in {**before, **after} if not _of_place(key)]
+    keys = [key for key in {**before, **after} if not of_place(key)]
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
-def _of_place(key: str) -> bool:
+def of_place(key: str) -> bool:
     """Whether a key says where a run runs and what it puts up with: by itself, or as a reward's own."""
     parts = key.split(".")
     if parts[0] == "accelerator" and parts[1] in SPREAD:

@@ -14,12 +14,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from r1lab.errors import ReportError
+from r1lab.runs import pipeline
 from r1lab.slurm.record import submitted_below
 from r1lab.slurm.states import Status, started_here, statuses
 from r1lab.wording import display, plural
 
-COLOURS = {"done": "green", "failed": "red", "cancelled": "red", "interrupted": "yellow", "queued": "dim"}
-ORDER = ("running", "queued", "done", "interrupted", "cancelled", "failed")
+COLOURS = {
+    "done": "green",
+    "failed": "red",
+    "cancelled": "red",
+    "interrupted": "yellow",
+    "queued": "dim",
+    "waiting": "dim",
+}
+ORDER = ("running", "queued", "waiting", "done", "interrupted", "cancelled", "failed")
 
 
 def run(cfg: DictConfig) -> None:
@@ -34,6 +42,7 @@ def run(cfg: DictConfig) -> None:
         raise ReportError(f"there is no folder {folder}")
     queued = submitted_below(folder)
     found = statuses(queued) + started_here(folder, {item.run.resolve() for item in queued})
+    found += not_begun(folder, {item.run.resolve() for item in found})
     if not found:
         raise ReportError(f"{folder} holds no run")
     found.sort(key=lambda item: (item.run.parent, int(item.run.name) if item.run.name.isdigit() else 0, item.run.name))
@@ -49,6 +58,18 @@ def run(cfg: DictConfig) -> None:
         if item.state in ("failed", "interrupted") and (item.run / "run.log").is_file():
             console.print(f"log     {display(item.run / 'run.log')}", markup=False)
             break
+
+
+def not_begun(folder: Path, begun: set[Path]) -> list[Status]:
+    """The stages of pipelines in a folder that neither the queue nor a run's folder tells of."""
+    found = []
+    for file in sorted(folder.rglob(pipeline.FILE)):
+        for stage in pipeline.read(file.parent).get("stages", []):
+            place = Path(stage["folder"])
+            if place.resolve() not in begun and stage["does"] != "leave":
+                why = f"for the {stage['told']}" if stage["told"] else "it has not begun"
+                found.append(Status(place, "", "waiting", why))
+    return found
 
 
 def table(found: list[Status], objective: str) -> Table:

@@ -18,6 +18,8 @@ from tests.command_line import CommandLine, r1lab  # noqa: F401
 from tests.engines.chat_server import ChatServer
 from tests.generation.conftest import Generate, right_when_even
 
+pytestmark = pytest.mark.whole
+
 Serve = Callable[..., ChatServer]
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.drill.generation_kills import drill
+
+pytestmark = pytest.mark.whole
 
 
 def test_two_kills_leave_every_row_and_index_once(tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ from tests.command_line import CommandLine, r1lab  # noqa: F401
 from tests.conftest import SMALL
 from tests.hub.stand_in import READER, WRITER, StandIn
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own, of httpx
+pytestmark = [
+    pytest.mark.whole,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # the client's own, of httpx
+]
 STEPS = (
     "task=sft",
     "reward=[accuracy]",

@@ -19,6 +19,8 @@ from r1lab.launch.ending import failure
 from r1lab.runs.folder import RunFolder
 from tests.launch.conftest import wait_for
 
+pytestmark = pytest.mark.whole
+
 
 def manifest(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "manifest.json").read_text())  # type: ignore[no-any-return]

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 
 from r1lab.runs.folder import RunFolder
 
+pytestmark = pytest.mark.whole
+
 CLOCKS = ("time", "step_time")
 
 

@@ -23,6 +23,8 @@ from r1lab.runs.folder import RunFolder
 from tests.conftest import SMALL
 from tests.launch.faults import alive
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = f"""#!{sys.executable} -S
 import runpy, sys

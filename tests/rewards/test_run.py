@@ -12,6 +12,8 @@ import pytest
 
 from r1lab.notebook import compose, run
 
+pytestmark = pytest.mark.whole
+
 REWARD = """\
 from r1lab.rewards import Failure
 

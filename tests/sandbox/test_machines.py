@@ -23,6 +23,8 @@ from tests.sandbox.providers import E2B, Failure, Morph, Provider
 from tests.sandbox.stand_in import cut, standing_in
 from tests.sandbox.test_contest import HALVE, ioi
 
+pytestmark = pytest.mark.whole
+
 DOUBLE = Program("python", "print(int(input()) * 2)")
 LIMITS = Limits(seconds=1, wall_seconds=2, memory=128 << 20)
 Make = Callable[..., MachineSandbox]

@@ -24,6 +24,8 @@ from r1lab.notebook import compose, run
 from r1lab.trainers.stream import CLOCKS
 from tests.models.families import save
 
+pytestmark = pytest.mark.whole
+
 Go = Callable[..., tuple[dict[str, Any], Path]]
 LORA = ("adapter=lora", "adapter.r=4", "adapter.lora_dropout=0.1")
 STEPS = ("trainer.max_steps=4", "trainer.save_steps=2", "trainer.save_total_limit=2", "trainer.learning_rate=1e-2")

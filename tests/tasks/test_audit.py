@@ -143,6 +143,7 @@ def test_dice_and_states_are_left_as_they_were(small: tuple[str, ...]) -> None:
     assert random.getstate() == before and function.count == 0
 
 
+@pytest.mark.whole
 def test_a_run_with_a_fault_is_refused_before_it_loads_a_weight(tmp_path: Path) -> None:
     folder = save("deepseek distill", tmp_path / "model")
     (folder / "model.safetensors").unlink()
@@ -166,6 +167,7 @@ def test_dry_run_full(tmp_path: Path, r1lab: CommandLine, monkeypatch: pytest.Mo
     assert r1lab("task=eval", f"model.path={tmp_path / 'qwen'}", *words).code == 0 and len(seen) == 2
 
 
+@pytest.mark.whole
 def test_the_audits_own_process(tmp_path: Path) -> None:
     cfg = run(save("deepseek distill", tmp_path))
     assert local.audit(cfg) == module.audit(cfg) != []

@@ -210,6 +210,7 @@ def test_generate_leaves_rows_to_train_on(go: Callable[..., Run], small: tuple[s
     assert json.loads((tmp_path / "trained/manifest.json").read_text())["dataset"]["rows"] == 8
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("task", ["sft", "grpo"])
 def test_in_a_process_of_its_own(small: tuple[str, ...], tmp_path: Path, task: str) -> None:
     cfg = compose(

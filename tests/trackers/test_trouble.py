@@ -15,6 +15,8 @@ import pytest
 
 from tests.trackers.conftest import FOLDER, WORDS, Run
 
+pytestmark = pytest.mark.whole
+
 SINK = """
 import os, time
 
@@ -61,11 +63,11 @@ def mine(run: Run, tmp_path: Path) -> Run:
 @pytest.mark.parametrize(
     ("how", "missing", "trouble"),
     [
-        ("well", 0, ""),
+        pytest.param("well", 0, "", marks=pytest.mark.slow),
         ("raises at once", 10, "cannot be reached (ConnectionError: nobody is there)"),
-        ("raises", 6, "refuses the record of step 3 (ConnectionError: gone)"),
+        pytest.param("raises", 6, "refuses the record of step 3 (ConnectionError: gone)", marks=pytest.mark.slow),
         ("hangs", 6, ""),
-        ("hangs at the end", 0, ""),
+        pytest.param("hangs at the end", 0, "", marks=pytest.mark.slow),
         ("dies", 6, ""),
     ],
 )

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 SCRIPT = """
 import sys, time
 from types import SimpleNamespace as S

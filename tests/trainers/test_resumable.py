@@ -23,6 +23,8 @@ from r1lab.trainers.resumable import Resumable
 from r1lab.trainers.sft import SFT
 from r1lab.trainers.stream import CLOCKS, Stream
 
+pytestmark = pytest.mark.whole
+
 ROWS, EPOCHS = 32, 3
 
 

@@ -17,6 +17,8 @@ from r1lab.plan.checks import resolve
 from r1lab.runs.folder import RunFolder
 from tests.trainers import spread_task
 
+pytestmark = pytest.mark.whole
+
 KINDS = [("ddp", "zero2", "zero3"), pytest.param(("zero1",), marks=pytest.mark.slow)]  # those of a tuple share a start
 # Sums of a few hundred float32 terms in another order differ by some 1e-7 of their size; five AdamW steps, which divide
 # by the gradient's own size, may widen that tenfold.

@@ -1,0 +1,96 @@
+"""The stages of a pipeline on this machine, one after another."""
+
+from __future__ import annotations
+
+import shlex
+
+from rich.console import Console
+from rich.markup import escape
+
+from r1lab.config.experiments import user_folders
+from r1lab.errors import R1labError, RunError
+from r1lab.launch.local import launch
+from r1lab.plan.checks import require
+from r1lab.plan.pipeline import LEFT, SKIPPED, Pipeline, Planned
+from r1lab.wording import display, plural
+
+
+def run_all(pipeline: Pipeline, out: Console) -> None:
+    """Run what is to be run; a stage that fails stops those after it and no other.
+
+    Raises:
+        RunError: naming the stage that failed first and why.
+    """
+    failed: dict[str, R1labError] = {}
+    stopped: set[str] = set()
+    for number, item in enumerate(pipeline.stages, 1):
+        name = item.stage.name
+        out.print(
+            f"\n[bold]{number}/{len(pipeline.stages)} {escape(name)}[/]  {escape(str(item.plan.cfg.task.name))}", end=""
+        )
+        waited = [other for other in item.stage.needs if other in failed or other in stopped]
+        if waited:
+            stopped.add(name)
+            out.print(f": not started, since {escape(waited[0])} did not finish")
+            continue
+        if item.does in (SKIPPED, LEFT):
+            out.print(f": {'skipped, ' if item.does == SKIPPED else ''}{escape(item.why)}")
+            continue
+        out.print(f": {escape(item.why)}\n       {escape(display(item.folder))}")
+        try:
+            require_inputs(pipeline, item)
+            say(run_one(item), item, out)
+            require_outputs(pipeline, item)
+        except R1labError as error:
+            failed[name] = error
+            out.print(f"[bold red]failed[/] stage {escape(name)}: {escape(str(error))}")
+    if failed:
+        name, first = next(iter(failed.items()))
+        after = f", and {plural(len(stopped), 'stage')} after it did not start" if stopped else ""
+        fix = "\n    fix      mend the cause and give the same command again: it goes on with this stage"
+        raise RunError(f"stage {name} failed{after}: {first}{fix}") from first
+
+
+def run_one(item: Planned) -> dict[str, object]:
+    """Run one stage in its folder; its final metrics."""
+    return launch(require(item.plan).cfg, item.folder, command_of(item))
+
+
+def command_of(item: Planned) -> str:
+    """The command that makes a stage's run by itself, in its folder."""
+    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
+    return shlex.join(["python", "-m", "r1lab", *own, *item.words, f"hydra.run.dir={item.folder}"])
+
+
+def require_inputs(pipeline: Pipeline, item: Planned) -> None:
+    """Refuse to start a stage whose input is not there.
+
+    Raises:
+        RunError: naming it.
+    """
+    by_name = {other.stage.name: other for other in pipeline.stages}
+    for name, said in item.stage.takes:
+        path = by_name[name].output(said.partition("/")[0])
+        if not path.exists():
+            raise RunError(f"stage {name} left no {said} at {display(path)}")
+
+
+def require_outputs(pipeline: Pipeline, item: Planned) -> None:
+    """Refuse what a stage left where something is lacking that another stage takes.
+
+    Raises:
+        RunError: naming it.
+    """
+    for other in pipeline.graph.stages:
+        for name, said in other.takes:
+            path = item.output(said.partition("/")[0]) if name == item.stage.name else None
+            if path is not None and not path.exists():
+                what = f"it ended well and left no {said}, which stage {other.name} takes ({display(path)})"
+                raise RunError(what)
+
+
+def say(metrics: dict[str, object], item: Planned, out: Console) -> None:
+    """Say what came out of a stage."""
+    notes = metrics.get("notes")
+    for note in notes if isinstance(notes, list) else []:
+        out.print(f"       {escape(str(note))}")

@@ -1,0 +1,68 @@
+"""The stages of a pipeline as jobs of Slurm's queue, each waiting for those that it takes something from."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+
+from r1lab.errors import ConfigError, Finding, RunError
+from r1lab.launch import failures
+from r1lab.launch.slurm import wait, write_run, write_scripts
+from r1lab.plan.pipeline import LEFT, SKIPPED, Pipeline, Planned
+from r1lab.slurm import record
+from r1lab.slurm.commands import submit, try_out
+from r1lab.slurm.record import Submitted, submitted
+from r1lab.slurm.states import statuses
+from r1lab.wording import display, plural
+
+
+def submit_all(cfg: DictConfig, pipeline: Pipeline, out: Console) -> None:
+    """Submit what is to be run and is not in the queue already, and wait for all of it where `cluster.wait` says so.
+
+    Raises:
+        ConfigError: Slurm refuses a job: nothing was queued.
+        SlurmError: Slurm does not answer.
+    """
+    waiting = {item.stage.name: job for item in pipeline.stages if (job := queued(item.folder))}
+    todo = [item for item in pipeline.stages if item.does not in (SKIPPED, LEFT) and item.stage.name not in waiting]
+    for item in pipeline.stages:
+        why = f"in the queue as {waiting[item.stage.name].job}" if item.stage.name in waiting else item.why
+        out.print(f"       {escape(item.stage.name)}: {escape(why)}")
+    for item in todo:  # before the first is queued
+        if fault := try_out(script_of(item, [])):
+            place = f"stage {item.stage.name}"
+            raise ConfigError(
+                [Finding(f"Slurm refuses the job: {fault}", place, fix="sbatch --test-only shows it again")]
+            )
+    for item in todo:
+        after = [waiting[name].job for name in item.stage.needs if name in waiting]
+        script = script_of(item, after)
+        write_run(item.plan, item.words)
+        (waiting[item.stage.name],) = record.add(item.folder, submit(script), {0: item.folder})
+    shown = escape(shlex.quote(display(pipeline.folder)))
+    out.print(f"[bold]r1lab[/]  {plural(len(todo), 'stage')} in the queue; each waits for those that it needs")
+    out.print(f"       look     python -m r1lab task=status task.run={shown}")
+    out.print(f"       cancel   python -m r1lab task=cancel task.run={shown}")
+    if not cfg.cluster.wait or not waiting:
+        return
+    ended = wait(list(waiting.values()))
+    failures.extend(RunError(f"{display(item.run)}: {item.why}") for item in ended if item.state != "done")
+
+
+def queued(folder: Path) -> Submitted | None:
+    """The job that a stage has in the queue, if it is not over."""
+    jobs = submitted(folder)
+    return next((jobs[i] for i, item in enumerate(statuses(jobs)) if not item.over), None)
+
+
+def script_of(item: Planned, after: list[str]) -> Path:
+    """Write the job's script; the file."""
+    before = list(item.plan.cfg.cluster.after)
+    item.plan.cfg.cluster.after = [*before, *after]
+    (file,) = write_scripts({0: item.plan}, item.folder.parent)
+    item.plan.cfg.cluster.after = before
+    return file

@@ -1,0 +1,84 @@
+"""task=pipeline: run the stages of a graph that are not there yet, and write the page of the whole path.
+
+Everything was planned when the command was read; it is planned again here, since stages may have ended meanwhile. A
+stage stands in a folder whose name carries its key (`plan.stage_keys`), so what has not changed is found and skipped,
+and what was killed goes on in its folder.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+
+from r1lab.config.compose import session
+from r1lab.config.experiments import user_folders
+from r1lab.errors import ConfigError
+from r1lab.pipeline import here, queue
+from r1lab.plan.pipeline import SKIPPED, Pipeline, plan_pipeline
+from r1lab.plan.pipeline_facts import takes
+from r1lab.runs import pipeline as record
+from r1lab.runs.folder import RunFolder
+from r1lab.wording import display, plural
+
+PAGE = "pipeline.html"
+out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+
+
+def run(cfg: DictConfig) -> None:
+    """Run a pipeline here, or hand its stages to Slurm's queue where `cluster` says so.
+
+    Raises:
+        ConfigError: something speaks against a stage; nothing was started.
+        ResumeError: another pipeline is running in the folder.
+        RunError: a stage failed; those that need it were not started.
+    """
+    with session():
+        pipeline = plan_pipeline(cfg)
+    if errors := [finding for finding in pipeline.findings if finding.severity == "error"]:
+        raise ConfigError(errors)
+    with RunFolder(pipeline.folder).locked():
+        out.print(f"[bold]r1lab[/]  task=pipeline  {escape(str(cfg.name))}, {plural(len(pipeline.stages), 'stage')}")
+        out.print(f"       {escape(display(pipeline.folder))}")
+        for finding in pipeline.findings:
+            out.print(f"[yellow]note[/]   {escape(finding.text())}")
+        write_record(cfg, pipeline)
+        try:
+            if cfg.cluster.kind == "slurm":
+                queue.submit_all(cfg, pipeline, out)
+            else:
+                here.run_all(pipeline, out)
+        finally:
+            write_page(pipeline)
+    if all(item.does == SKIPPED for item in pipeline.stages):
+        out.print("[bold green]done[/]   every stage had finished before; nothing was run")
+
+
+def write_record(cfg: DictConfig, pipeline: Pipeline) -> None:
+    """Write what this start means to do."""
+    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
+    words = [word for word in sys.argv[1:] if word not in own]
+    stages = [
+        {
+            "name": item.stage.name,
+            "task": str(item.plan.cfg.task.name),
+            "key": item.key,
+            "folder": str(item.folder),
+            "takes": [list(pair) for pair in item.stage.takes],
+            "told": takes(item),
+            "does": item.does,
+            "why": item.why,
+        }
+        for item in pipeline.stages
+    ]
+    record.write(pipeline.folder, str(cfg.name), shlex.join(["python", "-m", "r1lab", *own, *words]), stages)
+
+
+def write_page(pipeline: Pipeline) -> None:
+    """Write the page of the whole path, whatever became of it."""
+    from r1lab.report.pipeline import write_pipeline  # matplotlib: not worth its time before there is something to show
+
+    out.print(f"       {escape(display(write_pipeline(pipeline.folder)))}")

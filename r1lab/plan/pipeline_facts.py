@@ -1,0 +1,48 @@
+"""What a dry run prints of a pipeline: each stage with what it takes, what would become of it, and its numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from r1lab.plan.pipeline import AGAIN, FRESH, LEFT, SKIPPED, Pipeline, Planned
+from r1lab.wording import display, plural
+
+PIPELINE = "pipeline"  # the task's name
+SAYS = {SKIPPED: "would be skipped", AGAIN: "would go on", FRESH: "would run", LEFT: "would not run"}
+SHOWN = ("per step", "steps", "in all", "verdict", "hours", "GPU hours")  # figures of a stage's own plan
+
+
+def pipeline_facts(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+    """Section → name → value."""
+    counts = {does: sum(item.does == does for item in pipeline.stages) for does in SAYS}
+    told = ", ".join(f"{count} {SAYS[does]}" for does, count in counts.items() if count)
+    flow = {
+        "flow": " · ".join(arrow(item) for item in pipeline.stages),
+        "stages": f"{plural(len(pipeline.stages), 'stage')}: {told}",
+        "folder": display(pipeline.folder),
+    }
+    return {"pipeline": flow, **{item.stage.name: stage_facts(item) for item in pipeline.stages}}
+
+
+def arrow(item: Planned) -> str:
+    """A stage with those that it needs: "cold + base → rl"."""
+    return f"{' + '.join(item.stage.needs)} → {item.stage.name}" if item.stage.needs else item.stage.name
+
+
+def stage_facts(item: Planned) -> dict[str, Any]:
+    """The rows of one stage."""
+    run = item.plan.facts.get("run", {})
+    rows: dict[str, Any] = {
+        "does": f"{run.get('task', item.stage.task)}: model {run.get('model', '–')}; dataset {run.get('dataset', '–')}",
+        "takes": takes(item) or "nothing of another stage",
+        "now": f"{SAYS[item.does]}: {item.why}",
+        "folder": display(item.folder),
+    }
+    for section in item.plan.facts.values():
+        rows |= {name: value for name, value in section.items() if name in SHOWN}
+    return rows
+
+
+def takes(item: Planned) -> str:
+    """What a stage takes from which: "model of cold, dataset of traces"."""
+    return ", ".join(f"{output} of {name}" for name, output in item.stage.takes)

@@ -1,0 +1,191 @@
+"""A pipeline's page: the path in figures, and its stages as a flow, each with what it takes and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from r1lab.errors import ReportError
+from r1lab.report.records import Run, is_run, read_run
+from r1lab.report.rendering import render, write
+from r1lab.report.score import Score, as_number, score
+from r1lab.report.words import cut, duration, number, percent, value_of
+
+FILE, PAGE = "pipeline.json", "pipeline.html"
+WAITING = "waiting"  # the status of a stage that has not begun
+MADE = "made"  # of a generation: how many completions there are, and how many are kept
+NOTES = 4
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share with its 95 % interval, in percent of the track's width."""
+
+    left: float
+    width: float
+    mark: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage as the page shows it.
+
+    Attributes:
+        rank: how many stages come before it, at least: the row of the flow that it stands in.
+        takes: (stage, output) pairs.
+        link: its own page, relative to the pipeline's; "" where there is none.
+        told: why it waits, how it failed, or that it was skipped.
+        key: the metric of `value`; before and after training, where it trains.
+    """
+
+    name: str
+    task: str
+    rank: int
+    status: str
+    takes: list[tuple[str, str]]
+    link: str
+    told: str
+    took: str
+    key: str
+    before: str
+    value: str
+    interval: str
+    change: str
+    better: bool | None
+    bars: list[Bar]
+    notes: list[str]
+
+
+def is_pipeline(folder: Path) -> bool:
+    """Whether a folder is a pipeline's."""
+    return (folder / FILE).is_file()
+
+
+def write_pipeline(folder: Path) -> Path:
+    """Write the page of a pipeline into its folder and return its path.
+
+    Raises:
+        ReportError: the folder holds no pipeline that can be read, or cannot be written.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    steps = steps_of(folder, record)
+    rows = [[step for step in steps if step.rank == rank] for rank in sorted({step.rank for step in steps})]
+    counts = [
+        (status, sum(step.status == status for step in steps))
+        for status in ("finished", "failed", "unfinished", WAITING)
+    ]
+    failed = next((step for step in steps if step.status == "failed"), None)
+    page = render(
+        "pipeline.html.j2",
+        name=str(record.get("name") or folder.name),
+        status="failed" if failed else "finished" if all(s.status == "finished" for s in steps) else "unfinished",
+        failed=failed,
+        counts=[(status, count) for status, count in counts if count],
+        rows=rows,
+        steps=steps,
+        measured=[step for step in steps if step.bars],
+        command=str(record.get("command") or ""),
+        folder=str(folder.absolute()),
+    )
+    return write(folder / PAGE, page)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What the pipeline's last start meant to do.
+
+    Raises:
+        ReportError: there is none that can be read.
+    """
+    try:
+        record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        assert isinstance(record["stages"], list) and all(isinstance(item["name"], str) for item in record["stages"])
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ReportError(f"{folder} holds no pipeline: {FILE} is missing or torn") from error
+    return dict(record)
+
+
+def steps_of(folder: Path, record: dict[str, Any]) -> list[Step]:
+    """The stages in the order in which they run."""
+    ranks: dict[str, int] = {}
+    steps: list[Step] = []
+    for item in record["stages"]:
+        takes = [(str(name), str(output)) for name, output in item.get("takes", [])]
+        ranks[item["name"]] = 1 + max((ranks.get(name, 0) for name, _ in takes), default=-1)
+        place = Path(item["folder"])
+        run = read_run(place) if place.is_dir() and is_run(place) else None
+        waits = [name for name, _ in takes if any(s.name == name and s.status != "finished" for s in steps)]
+        steps.append(_step(folder, item, ranks[item["name"]], takes, run, waits))
+    return steps
+
+
+def _step(
+    folder: Path, item: dict[str, Any], rank: int, takes: list[tuple[str, str]], run: Run | None, waits: list[str]
+) -> Step:
+    begun = run is not None and bool(run.manifest)
+    status = run.status if run is not None and begun else WAITING
+    told = (run.cause or "") if run is not None and begun else ""
+    if status == WAITING:
+        told = str(item.get("why") or "") if item.get("does") == "leave" else f"after {waits[0]}" if waits else ""
+    elif status == "finished" and item.get("does") == "skip":
+        told = "skipped by the last start: it had finished before"
+    result = score(run) if run is not None and begun else None
+    page = Path(item["folder"]) / "report.html"
+    link = quote(os.path.relpath(page, folder), errors="surrogateescape") if page.is_file() else ""
+    notes = run.summary.get("notes") if run is not None else None
+    key, before, value, interval = _figures(run, result)
+    return Step(
+        name=item["name"],
+        task=str(item.get("task", "")),
+        rank=rank,
+        status=status,
+        takes=takes,
+        link=link,
+        told=told,
+        took=duration(run.seconds) if run is not None and run.seconds is not None else "",
+        key=key,
+        before=before,
+        value=value,
+        interval=interval,
+        change=_change(result),
+        better=result.improved if result and result.change and result.apart else None,
+        bars=_bars(result),
+        notes=[cut(str(note), 300) for note in notes[:NOTES]] if isinstance(notes, list) else [],
+    )
+
+
+def _figures(run: Run | None, result: Score | None) -> tuple[str, str, str, str]:
+    """The metric that stands for a stage: its key, the value before, the value, and the interval in words."""
+    kept, rows = (as_number(run.summary.get(name)) for name in ("kept", "rows")) if run is not None else (None, None)
+    if kept is not None and rows and run is not None and not run.trained:
+        return MADE, "", f"{number(kept)} of {number(rows)}", "kept"
+    if result is None or result.after is None:
+        return "", "", "", ""
+    after, before = result.after, result.before
+    interval = ""
+    if after.low is not None and after.high is not None:
+        interval = f"95 % interval {value_of(result.key, after.low)} to {value_of(result.key, after.high)}"
+    return result.key, value_of(result.key, before.value) if before else "", value_of(result.key, after.value), interval
+
+
+def _change(result: Score | None) -> str:
+    if result is None or result.change is None or not 0 <= (result.before.value if result.before else -1) <= 1:
+        return ""
+    return percent(result.change, signed=True).replace("%", "points")
+
+
+def _bars(result: Score | None) -> list[Bar]:
+    """The estimates of a share, before and after, as bars; none where it is no share."""
+    found = [item for item in (result.before, result.after) if item is not None] if result else []
+    if not all(0 <= item.value <= 1 for item in found):
+        return []
+    bars = []
+    for item in found:
+        low = item.value if item.low is None else max(item.low, 0.0)
+        high = item.value if item.high is None else min(item.high, 1.0)
+        bars.append(Bar(round(100 * low, 2), round(100 * (high - low), 2), round(100 * item.value, 2)))
+    return bars
