@@ -93,8 +93,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(small: tuple[str, ...], tmp_path
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_rejection_sampling_in_two_processes(small: tuple[str, ...], tmp_path: Path) -> None:
+def test_rejection_sampling_in_two_processes(cache: Path, tmp_path: Path) -> None:
+    """With a model that has learnt to end what it writes: what is cut off is not kept."""
     folder = tmp_path / "run"
+    trained = ("accelerator=cpu", "model.build.steps=60", "model.build.problems=1920", "model.build.batch=32")
+    small = (*trained, "dataset.train=64", "dataset.test=16", "eval.problems=8")
     words = (
         "task=rft",
         "task.n=2",
