@@ -127,15 +127,15 @@ REFERENCES = {"read again": (), "adapter": ("adapter=lora",), "altered": ("model
 def test_a_reference_under_zero3_is_the_model_before_training(
     small: tuple[str, ...], tmp_path: Path, name: str
 ) -> None:
-    """At the first step the model is its reference: the divergence between them is 0, and not the next one's."""
+    """At the first step the model is its reference: the divergence between them is 0, and no longer once it has moved."""
     folder = tmp_path / "run"
-    words = ("task=grpo", "trainer.beta=0.1", "trainer.max_steps=2", "trainer.per_device_train_batch_size=4")
+    words = ("task=grpo", "trainer.beta=0.1", "trainer.max_steps=3", "trainer.per_device_train_batch_size=4")
     words += ("trainer.num_generations=4", "trainer.max_completion_length=8", "trainer.learning_rate=0.01")
     words += ("reward=[coin_flip]", "objective=eval/coin_flip")
     done = r1lab(*small, *KINDS["zero3"], *words, *REFERENCES[name], f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stdout + done.stderr
     divergence = [item["kl"] for item in records(folder) if "loss" in item]
-    assert abs(divergence[0]) < 1e-6 < divergence[1]
+    assert abs(divergence[0]) < 1e-6 < divergence[-1]
     if name == "altered":
         built = tiny.ensure(compose(*small).model)
         first, second = load_file(built / "model.safetensors"), load_file(folder / "reference/model.safetensors")
