@@ -104,6 +104,7 @@ def test_groups_and_their_options() -> None:
         assert options_of("task") == [
             *(
                 "cancel",
+                "compare",
                 "decontaminate",
                 "doctor",
                 "eval",
@@ -111,6 +112,8 @@ def test_groups_and_their_options() -> None:
                 "generate",
                 "grpo",
                 "import_recipe",
+                "leaderboard",
+                "model_card",
                 "push",
                 "ray",
             ),
