@@ -127,7 +127,7 @@ REFERENCES = {"read again": (), "adapter": ("adapter=lora",), "altered": ("model
 def test_a_reference_under_zero3_is_the_model_before_training(
     small: tuple[str, ...], tmp_path: Path, name: str
 ) -> None:
-    """At the first step the model is its reference: the divergence between them is 0, and no longer once it has moved."""
+    """At the first step the model is its reference: their divergence is 0, and no longer once the model has moved."""
     folder = tmp_path / "run"
     words = ("task=grpo", "trainer.beta=0.1", "trainer.max_steps=3", "trainer.per_device_train_batch_size=4")
     words += ("trainer.num_generations=4", "trainer.max_completion_length=8", "trainer.learning_rate=0.01")
