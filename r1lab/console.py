@@ -12,6 +12,7 @@ from rich.table import Table
 
 from r1lab.errors import ConfigError, Finding, R1labError
 from r1lab.plan.checks import Plan
+from r1lab.wording import display, plural
 
 out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -33,16 +34,30 @@ def announce(plan: Plan) -> None:
     cfg = plan.cfg
     rewards = ", ".join(cfg.reward) if cfg.reward else ""
     model = [] if "subject" in cfg.task else [f"model={cfg.model.name}"]  # a task about something else needs none
-    words = [f"task={cfg.task.name}", *model, f"dataset={cfg.dataset.name}"]
-    words += [f"reward=[{rewards}]"] if rewards else []
+    words = [f"task={cfg.task.name}", *model]
+    if cfg.get("benchmark"):
+        words += [f"benchmark=[{', '.join(map(str, cfg.benchmark))}]", f"evaluator={cfg.evaluator.name}"]
+    else:
+        words += [f"dataset={cfg.dataset.name}", *([f"reward=[{rewards}]"] if rewards else [])]
     out.print(f"[bold]r1lab[/]  {escape('  '.join(words))}\n       {escape(str(plan.run_dir))}")
     for finding in plan.findings:
         out.print(f"[yellow]note[/]   {escape(finding.text())}")
 
 
+def note(run_dir: Path, text: str) -> None:
+    """Say what becomes of a sweep's run that was tried before."""
+    out.print(f"[bold]{escape(run_dir.name)}[/]      {escape(text)}")
+
+
+def say_again(folder: Path, runs: int) -> None:
+    """Say that a command goes on with a sweep that an earlier one began."""
+    out.print(f"[bold]r1lab[/]  goes on with the sweep {escape(display(folder))}, which this command began before")
+    out.print(f"       {plural(runs, 'run')}; sweep.new=true begins another")
+
+
 def show_end(plan: Plan, metrics: dict[str, Any]) -> None:
     """Say how a run ended and where to look."""
-    objective = plan.cfg.objective
+    objective = str(metrics.get("objective") or plan.cfg.objective)
     for note in metrics.get("notes", []):
         out.print(f"       {escape(note)}")
     if metrics.get(objective) is not None:
@@ -78,12 +93,17 @@ def show_audit(findings: list[Finding]) -> None:
     out.print("[bold]audit[/] tokenizer, template, data and rewards were looked at")
 
 
-def show_sweep(folder: Path) -> None:
-    """Print the table of a sweep and where its page is."""
-    from r1lab.report.sweep import read_sweep, sweep_table, write_sweep  # matplotlib: only a finished sweep needs it
+def show_sweep(folder: Path) -> dict[str, Any] | None:
+    """Print the table of a sweep, its best run and where its page is; the best run for scripts."""
+    from r1lab.report import sweep  # matplotlib: only a finished sweep needs it
 
     if not folder.is_dir():
-        return
-    page = write_sweep(folder)
-    out.print(sweep_table(read_sweep(folder)))
+        return None
+    page = sweep.write_sweep(folder)
+    rows = sweep.read_sweep(folder)
+    out.print(sweep.sweep_table(rows))
+    best = sweep.best_of(rows)
+    if best:
+        out.print(f"[bold green]best[/]   {escape(sweep.said_of(best))}")
     out.print(f"       {escape(str(page))}")
+    return sweep.record_of(best) if best else None

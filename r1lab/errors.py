@@ -67,6 +67,9 @@ class ConfigError(UserError):
         self.findings = findings
         super().__init__("\n".join(finding.text() for finding in findings))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Finding]]]:
+        return type(self), (self.findings,)  # a launcher's process hands it back pickled
+
 
 class DataError(UserError):
     """A dataset that is missing, empty, broken, or lacks a column."""

@@ -9,23 +9,31 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab import console
 from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
 from r1lab.config.experiments import CONF, user_folders
-from r1lab.errors import ConfigError, R1labError
+from r1lab.errors import ConfigError, R1labError, RunError
 from r1lab.launch import failures
+from r1lab.launch.again import next_try
 from r1lab.launch.local import audit, launch
+from r1lab.plan.checks import Plan
 from r1lab.plan.pipeline_facts import PIPELINE
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
+from r1lab.runs.folder import RunFolder
+from r1lab.runs.outcome import DONE, MACHINERY
+from r1lab.runs.sweeps import SweepLedger
 from r1lab.wording import display
 
 
@@ -34,6 +42,9 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"r1lab {version('r1lab')}")
         return
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:  # as `python -m r1lab` has it: a user's package may stand here
+        sys.path.insert(0, here)
     failures.clear()
     arguments = get_args_parser().parse_intermixed_args()  # words before a flag are words too
     flags = [word for word in sys.argv[1:] if word not in arguments.overrides]
@@ -54,9 +65,11 @@ def main() -> None:
                 for plan in request.plans:
                     run_in_place(plan.cfg)
             else:
+                if request.sweep:
+                    begin_sweep(request)
                 run_hydra([*flags, *request.words])
                 if request.sweep and request.plans[0].cfg.cluster.wait:
-                    console.show_sweep(Path(request.sweep))
+                    end_sweep(Path(request.sweep))
     except R1labError as error:
         console.show_error(error)
         sys.exit(error.exit_code)
@@ -114,22 +127,51 @@ def run_in_place(cfg: DictConfig) -> None:
     getattr(import_module(module), name)(cfg)
 
 
+def begin_sweep(request: Request) -> None:
+    """Note what the sweep is of, and say so where its folder is an earlier command's."""
+    folder = Path(str(request.sweep))
+    if request.again:
+        console.say_again(folder, len(request.plans))
+    if request.identity:
+        SweepLedger(folder).begin(request.identity, shlex.join(["python", "-m", "r1lab", *sys.argv[1:]]))
+
+
+def end_sweep(folder: Path) -> None:
+    """Show the sweep's table, and note which run is the best."""
+    if best := console.show_sweep(folder):
+        SweepLedger(folder).pick(best)
+
+
 def job(cfg: DictConfig) -> float | None:
     """One run, called by Hydra's launcher: returns the objective, for sweepers.
 
     Under the basic launcher a failed run is kept for the end, so that the rest of a sweep goes on.
     """
     hydra_cfg = HydraConfig.get()
+    with using(own_folder(hydra_cfg)):
+        return job_in(cfg, hydra_cfg)
+
+
+def own_folder(hydra_cfg: HydraConf) -> str | None:
+    """The folder that --config-dir named, which a process of a launcher's was not told otherwise."""
+    sources = hydra_cfg.runtime.config_sources
+    return next((str(source.path) for source in sources if source.provider == "command-line"), None)
+
+
+def job_in(cfg: DictConfig, hydra_cfg: HydraConf) -> float | None:
+    """`job`, where the user's own groups are known."""
     run_dir = Path(display(Path(hydra_cfg.runtime.output_dir)))
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
         if plan.cfg.task.get("folder") is False:
             run_in_place(plan.cfg)
             return None
-        console.announce(plan)
-        own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
-        typed = shlex.join(["python", "-m", "r1lab", *own, *hydra_cfg.overrides.task])
-        metrics = launch(plan.cfg, plan.run_dir, typed)
+        words = list(hydra_cfg.overrides.task)
+        if hydra_cfg.mode == RunMode.MULTIRUN and not cfg.resume and SweepLedger(run_dir.parent).words is not None:
+            plan, metrics = run_of_sweep(plan, words)
+        else:
+            console.announce(plan)
+            metrics = launch(plan.cfg, plan.run_dir, typed(words))
     except R1labError as error:
         if hydra_cfg.launcher._target_ != BASIC_LAUNCHER:
             raise
@@ -138,6 +180,39 @@ def job(cfg: DictConfig) -> float | None:
         return float("nan")
     console.show_end(plan, metrics)
     return metrics.get(plan.cfg.objective)
+
+
+def run_of_sweep(plan: Plan, words: Sequence[str]) -> tuple[Plan, dict[str, Any]]:
+    """One run of a sweep, tried as often as it helps: its last plan and its metrics.
+
+    Raises:
+        RunError: it failed, or it had failed before by its own fault.
+        UserError: it cannot run as asked.
+    """
+    tried = 0
+    now = next_try(plan, words, asked=True)
+    if not now.starts:
+        if now.kind != DONE:
+            raise RunError(f"{display(plan.run_dir)} {now.note}")
+        console.note(plan.run_dir, now.note)
+        return plan, RunFolder(plan.run_dir).read_json("metrics.json")
+    while True:
+        if now.note:
+            console.note(now.plan.run_dir, now.note)
+        console.announce(now.plan)
+        try:
+            return now.plan, launch(now.plan.cfg, now.plan.run_dir, typed([*words, *now.changes]))
+        except RunError as error:
+            now = next_try(now.plan, words, asked=False, tried=tried, why=str(error))
+            if not now.starts:
+                raise
+            tried += now.kind == MACHINERY
+
+
+def typed(words: Sequence[str]) -> str:
+    """The command that asks for a run of these words."""
+    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
+    return shlex.join(["python", "-m", "r1lab", *own, *words])
 
 
 register()

@@ -62,6 +62,8 @@ def register() -> None:
     ConfigStore.instance().store(name="run_schema", node=schema, provider="r1lab")
     launcher = {"_target_": SLURM_LAUNCHER}  # in the place of the plugin's own of that name, which is discovered first
     ConfigStore.instance().store(group="hydra/launcher", name=SLURM, node=launcher, provider="r1lab")
+    sweeper = {"_target_": "hydra_plugins.r1lab_random.RandomSweeper", "trials": 20, "seed": 0}
+    ConfigStore.instance().store(group="hydra/sweeper", name="random", node=sweeper, provider="r1lab")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ EXTRAS = {  # package: what to type
     "kernels": "pip install 'kernels>=0.16,<0.17'",
     "deepspeed": "pip install 'deepspeed>=0.19'",
     "distilabel": "pip install 'distilabel[openai,ray]==1.5.3'",
+    "ray": "pip install 'r1lab[ray]'",
     "flash-attn": "pip install flash-attn --no-build-isolation",
 }
 HALF = ("bfloat16", "float16")

@@ -108,7 +108,8 @@ class Accelerator:
     serves no other end, one on a CPU. `gpus` (on each node, those that generate included), `gpu` (its name, such as
     h100) and `gpu_memory` (GiB) say what a run is planned for; null: this machine. `mixed_precision` is no, bf16 or
     fp16; null: as the model's dtype, or `trainer.bf16` and `trainer.fp16`, say. `threads` are those of a process.
-    `timeout` is the seconds after which a process that waits for the others gives up.
+    `timeout` is the seconds after which a process that waits for the others gives up; a node of several that has given
+    no sign of life for `silence` seconds is lost, and the run ends or goes back to its queue.
     """
 
     name: str = "auto"
@@ -124,6 +125,7 @@ class Accelerator:
     device: str = "auto"
     threads: int | None = None
     timeout: int = 1800
+    silence: float = 60.0
 
 
 @dataclass
@@ -184,6 +186,46 @@ class Eval:
 
 
 @dataclass
+class Benchmark:
+    """Problems with known answers: where they are, how they are asked, how often, and who judges the completions.
+
+    Problems are the `split` of a Hub dataset (`repo`, with `config`, `revision` and, of one without a loader, `files`),
+    the rows of local files (`path`, which counts before `repo`), or the held-out rows of a dataset that r1lab ships
+    (`dataset`). `problems` takes the first so many. `id` is the column that names a problem, `answer` the one with its
+    gold answer.
+
+    `form` says what a row becomes: "text" as it is, "choices" (options in an order drawn by `order_seed`, the answer a
+    letter), "program" (tests of LiveCodeBench's form) or "contest" (subtasks of one problem, sharing its submissions).
+    `prompt` is Jinja over the row's columns and what the form adds, or a file with it; `system_prompt` comes before it.
+    `scorer` is one reward, as an entry of `reward` describes it. `samples` of each problem are drawn at `temperature`,
+    `top_p` and at most `max_tokens` tokens; pass@k, avg@n and maj@k are told for each k of `k`. `lighteval` is the task
+    that evaluator=lighteval evaluates with, as MODULE/TASK of lighteval.tasks.tasks.
+    """
+
+    repo: str | None = None
+    path: str | None = None
+    dataset: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    split: str = "test"
+    files: list[str] | None = None
+    problems: int | None = None
+    id: str | None = None
+    answer: str | None = None
+    form: str = "text"
+    order_seed: int = 0
+    prompt: str = "???"
+    system_prompt: str | None = None
+    scorer: dict[str, Any] = field(default_factory=dict)
+    lighteval: str | None = None
+    samples: int = 1
+    k: list[int] = field(default_factory=list)
+    temperature: float = 0.6
+    top_p: float = 0.95
+    max_tokens: int = 32768
+
+
+@dataclass
 class Hub:
     """Where the final model goes: `none`, or `push` to the Hugging Face Hub.
 
@@ -199,6 +241,23 @@ class Hub:
     checkpoints: bool = False
     retries: int = 5
     wait: float = 3600.0
+
+
+@dataclass
+class Sweep:
+    """A command of several runs, `-m`, given again: it goes on with the sweep that it began.
+
+    What is done is left alone, what was interrupted goes on, what failed because of a server, a network, a disk or a
+    node is tried again, `retries` times by itself; what ran out of memory is tried with a smaller per-device batch at
+    the same global batch. `failed` says what becomes of a run that failed by its own fault: "keep" or "retry". `new`
+    begins another sweep. The best run is the one with the most of `objective`, or with the least of a loss or a time;
+    `direction` says which: "maximize" or "minimize".
+    """
+
+    new: bool = False
+    retries: int = 2
+    failed: str = "keep"
+    direction: str | None = None
 
 
 @dataclass
@@ -218,6 +277,8 @@ class Run:
     model: Model = field(default_factory=Model)
     dataset: Dataset = field(default_factory=Dataset)
     reward: dict[str, Any] = field(default_factory=dict)
+    benchmark: dict[str, Any] = field(default_factory=dict)
+    evaluator: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] | None = None
     sandbox: dict[str, Any] = field(default_factory=dict)
     adapter: Adapter = field(default_factory=Adapter)
@@ -228,3 +289,4 @@ class Run:
     accelerator: Accelerator = field(default_factory=Accelerator)
     cluster: Cluster = field(default_factory=Cluster)
     eval: Eval = field(default_factory=Eval)
+    sweep: Sweep = field(default_factory=Sweep)

@@ -15,12 +15,13 @@ PROMPT = "prompt"  # in a template: the text of the column that holds the prompt
 KEY = "task.template"
 
 
-def read_wording(said: str, where: str = KEY) -> tuple[str, str]:
+def read_wording(said: str, where: str = KEY, key: str = KEY) -> tuple[str, str]:
     """The text of a template, and where it stands.
 
     Args:
         said: the text itself, which has `{{` in it, or the path of a file.
         where: what said it.
+        key: the config's key that holds it.
 
     Raises:
         ConfigError: there is no such file.
@@ -29,12 +30,12 @@ def read_wording(said: str, where: str = KEY) -> tuple[str, str]:
         return said, where
     file = Path(said).expanduser()
     if "\n" in said or not file.is_file():
-        what = f"{KEY}={said[:80]!r} has no {{{{ COLUMN }}}} in it, and is no file"
-        raise ConfigError([Finding(what, where, fix=f"a file, or text: '{KEY}=\"Solve this. {{{{ prompt }}}}\"'")])
+        what = f"{key}={said[:80]!r} has no {{{{ COLUMN }}}} in it, and is no file"
+        raise ConfigError([Finding(what, where, fix=f"a file, or text: '{key}=\"Solve this. {{{{ prompt }}}}\"'")])
     return file.read_text(encoding="utf-8"), str(file)
 
 
-def names_of(text: str, where: str = KEY) -> set[str]:
+def names_of(text: str, where: str = KEY, key: str = KEY) -> set[str]:
     """The names that a template fills in.
 
     Raises:
@@ -43,11 +44,11 @@ def names_of(text: str, where: str = KEY) -> set[str]:
     try:
         return meta.find_undeclared_variables(ImmutableSandboxedEnvironment().parse(text))
     except TemplateSyntaxError as error:
-        what = f"{KEY} cannot be read: {error.message}"
+        what = f"{key} cannot be read: {error.message}"
         raise ConfigError([Finding(what, f"{where}:{error.lineno}", fix="mend that line")]) from error
 
 
-def check_names(text: str, where: str, columns: Iterable[str]) -> None:
+def check_names(text: str, where: str, columns: Iterable[str], key: str = KEY) -> None:
     """Refuse a template with a name that is no column.
 
     Raises:
@@ -55,9 +56,9 @@ def check_names(text: str, where: str, columns: Iterable[str]) -> None:
     """
     known = [*columns, PROMPT]
     findings = []
-    for name in sorted(names_of(text, where) - set(known)):
+    for name in sorted(names_of(text, where, key) - set(known)):
         close = nearest(name, known)
-        what = f"{KEY} names {{{{ {name} }}}}, which is no column"
+        what = f"{key} names {{{{ {name} }}}}, which is no column"
         nearby = f"{{{{ {close} }}}}" if close else ""
         findings.append(Finding(what, where, nearby, f"one of: {some(known, like=name)}"))
     if findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from r1lab.doctor.check import Check
+from r1lab.doctor.evaluators import check_lighteval
 from r1lab.doctor.machine import check_disks, check_memory, check_programs
 from r1lab.doctor.services import check_logins
 from r1lab.doctor.versions import check_gpu, check_packages
@@ -15,6 +16,7 @@ def examine(cfg: DictConfig) -> list[Check]:
     return [
         *check_packages(cfg),
         *check_gpu(cfg),
+        check_lighteval(cfg),
         *check_programs(cfg),
         *check_memory(cfg),
         *check_disks(cfg),

@@ -7,11 +7,9 @@ It reads a line of JSON for each pipeline and writes, to the file descriptor FD,
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import shutil
-import signal
 import sys
 import uuid
 from pathlib import Path
@@ -26,8 +24,8 @@ from distilabel.steps.tasks import TextGeneration
 
 from r1lab.engines.server import TOO_LONG, completion_of, seed_of
 from r1lab.engines.stored import record_of
+from r1lab.processes.leash import die_with
 
-PR_SET_PDEATHSIG = 1
 LEAST_CPUS = 4  # that a local Ray says it has: an actor each for the rows and the clients
 
 
@@ -124,16 +122,10 @@ def tell(out: TextIO, reply: dict[str, Any]) -> None:
     out.flush()
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that made it dies (Linux): distilabel leaves orphans else."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main() -> None:
     """Run pipelines until there are no more."""
-    die_with_parent()
-    os.register_at_fork(after_in_child=die_with_parent)
+    die_with(os.getppid())  # distilabel leaves orphans else
+    os.register_at_fork(after_in_child=lambda: die_with(os.getppid()))
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as out:
         for line in sys.stdin:
             run(json.loads(line), out)

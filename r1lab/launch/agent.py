@@ -18,8 +18,9 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher import api
 from torch.distributed.run import parse_args, run
 
-from r1lab.launch import FAILURE, INTERRUPTED, NODE, PARENT
-from r1lab.launch.leash import die_with_parent
+from r1lab.launch import FAILURE, INTERRUPTED, NODE
+from r1lab.processes import PARENT
+from r1lab.processes.leash import die_with_parent
 from r1lab.runs.failures import Failure, claim, told
 from r1lab.wording import killed_by
 

@@ -2,7 +2,8 @@
 
 Completions of GRPO come from the training processes themselves, or from one vLLM server: on `engine.gpus` GPUs of the
 node that trains (its last ones), on `engine.nodes` whole nodes behind those that train, or at an address where one is
-running already. Everything here is a pure function of the config.
+running already. A task that trains nothing has one process, which needs no GPU: a server over `engine.nodes` nodes
+takes all of their GPUs, and that process stands on the first of them. Everything here is a pure function of the config.
 """
 
 from __future__ import annotations
@@ -75,11 +76,16 @@ class Roles:
 
 
 def serves(cfg: DictConfig) -> bool:
-    """Whether a run brings a server of its own for its completions."""
+    """Whether a run brings a server of its own that its supervisors start.
+
+    A server on one node for a task that trains nothing is started by that task's process.
+    """
     engine = cfg.engine
-    if not cfg.get("trainer") or engine.name != "vllm" or engine.get("mode") != "server":
+    if engine.get("urls"):
         return False
-    return not engine.get("urls")
+    if not cfg.get("trainer"):
+        return bool(engine.name == "server" and int(engine.get("nodes") or 0) > 1)
+    return bool(engine.name == "vllm" and engine.get("mode") == "server")
 
 
 def server_gpus(cfg: DictConfig) -> int:
@@ -93,8 +99,16 @@ def server_nodes(cfg: DictConfig) -> int:
 
 
 def nodes(cfg: DictConfig) -> int:
-    """Nodes that a run takes: those that train, then those that serve."""
-    return int(cfg.accelerator.get("nodes") or 1) + server_nodes(cfg)
+    """Nodes that a run takes: those that train, then those that serve; those that serve, where nothing is trained."""
+    training, serving = int(cfg.accelerator.get("nodes") or 1), server_nodes(cfg)
+    return training + serving if cfg.get("trainer") else serving or training
+
+
+def together(cfg: DictConfig) -> bool:
+    """Whether training processes meet: there are several, or one that is wrapped as several would be."""
+    accelerator = cfg.accelerator
+    several = (accelerator.processes or 1) * (accelerator.get("nodes") or 1) > 1
+    return bool(several or (cfg.get("trainer") and accelerator.kind in ("zero", "fsdp")))
 
 
 def roles(cfg: DictConfig) -> tuple[Roles, ...]:
@@ -113,12 +127,13 @@ def roles(cfg: DictConfig) -> tuple[Roles, ...]:
     if own := server_gpus(cfg):
         part = Serve(0, 1, tuple(range(processes, processes + own)), **split, local=split["data"])
         found[0] = Roles(0, found[0].train, part)
-    for place in range(serving):
-        count = int(accelerator.gpus or 1)
-        local = count // (split["tensor"] * split["pipeline"])
-        part = Serve(place, serving, tuple(range(count)), **split, local=min(local, split["data"]))
-        found.append(Roles(training + place, None, part))
-    return tuple(found)
+    count = int(accelerator.gpus or 1)
+    devices = tuple(range(count)) if accelerator.device == "cuda" else ()
+    local = min(count // (split["tensor"] * split["pipeline"]), split["data"])
+    parts = [Serve(place, serving, devices, **split, local=local) for place in range(serving)]
+    if parts and not cfg.get("trainer"):
+        return tuple(Roles(place, found[0].train if place == 0 else None, part) for place, part in enumerate(parts))
+    return (*found, *(Roles(training + part.place, None, part) for part in parts))
 
 
 def check_roles(cfg: DictConfig) -> list[tuple[str, Finding]]:

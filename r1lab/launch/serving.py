@@ -1,11 +1,11 @@
-"""The run's own server: how it is started, where it answers, and whether it is ready."""
+"""The run's own server: the command of each node's part, and the network that the nodes have in common."""
 
 from __future__ import annotations
 
 import fcntl
 import socket
 import struct
-import urllib.request
+from collections.abc import Mapping
 
 from omegaconf import DictConfig
 
@@ -13,11 +13,12 @@ from r1lab.config.serving import Nodes, serve_command
 from r1lab.launch.roles import Serve
 
 SIOCGIFADDR = 0x8915
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a node of this run is never behind a proxy
 
 
-def command_of(cfg: DictConfig, role: Serve, address: str, port: int, head: str) -> list[str]:
-    """The command that starts one node's part of `vllm serve`, whose weights a trainer replaces.
+def command_of(
+    cfg: DictConfig, role: Serve, address: str, port: int, head: str, saved: Mapping[str, str] | None = None
+) -> list[str]:
+    """The command that starts one node's part of `vllm serve`; where the run trains, its weights are replaced.
 
     Args:
         cfg: the resolved config.
@@ -25,34 +26,28 @@ def command_of(cfg: DictConfig, role: Serve, address: str, port: int, head: str)
         address: this node's, as the others reach it.
         port: where it answers, on the first node that serves.
         head: the address of that node.
+        saved: the folders of the `weights` and the `tokenizer`, where the run's process has found them.
     """
-    engine = cfg.engine.copy()
+    engine, found = cfg.engine.copy(), saved or {"weights": str(cfg.model.path or cfg.model.repo)}
     engine.max_model_len = engine.max_model_len or longest(cfg)
-    nodes = Nodes(role.nodes, role.place, head, role.local)
-    weights = str(cfg.model.path or cfg.model.repo)
-    return serve_command(engine, cfg.model, weights, host=address, port=port, nodes=nodes, trainable=True)
+    return serve_command(
+        engine,
+        cfg.model,
+        **found,
+        host=address,
+        port=port,
+        nodes=Nodes(role.nodes, role.place, head, role.local),
+        device=cfg.accelerator.device,
+        trainable=bool(cfg.get("trainer")),
+    )
 
 
 def longest(cfg: DictConfig) -> int | None:
-    """Tokens of a prompt and its completion, where the config limits both."""
+    """Tokens of a prompt and its completion, where a training's config limits both."""
+    if not cfg.get("trainer"):
+        return None
     prompt, completion = cfg.dataset.get("max_prompt_tokens"), cfg.trainer.get("max_completion_length")
     return int(prompt) + int(completion) if prompt and completion else None
-
-
-def free_port(address: str = "") -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
-
-
-def healthy(url: str, seconds: float = 2.0) -> bool:
-    """Whether a server says that it is ready."""
-    try:
-        with OPENER.open(f"{url.removesuffix('/').removesuffix('/v1')}/health", timeout=seconds) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError):  # not there yet, or not ready
-        return False
 
 
 def interface_of(address: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -19,18 +20,22 @@ from rich.markup import escape
 from r1lab.config.experiments import user_folders
 from r1lab.errors import ConfigError, Finding, RunError
 from r1lab.launch import failures
+from r1lab.launch.again import Next, next_try
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_submitted
 from r1lab.runs.folder import QUEUED, RunFolder
+from r1lab.runs.outcome import DONE, MACHINERY
+from r1lab.runs.sweeps import SweepLedger
 from r1lab.slurm import record
 from r1lab.slurm.commands import submit, try_out
-from r1lab.slurm.record import Submitted
+from r1lab.slurm.record import Submitted, submitted
 from r1lab.slurm.script import LOG, header, script
 from r1lab.slurm.states import Status, statuses
 from r1lab.wording import display, plural
 
 SOON, LATE = 1.0, 10.0  # seconds between two looks at the queue: when something has just happened, when nothing has
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+RANDOM_SWEEPER = "hydra_plugins.r1lab_random.RandomSweeper"
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -50,32 +55,101 @@ def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: in
         SlurmError: Slurm does not answer.
     """
     sweep = Path(config.hydra.sweep.dir)
-    plans = {
-        first + number: plan_submitted(words, sweep / str(first + number)) for number, words in enumerate(job_overrides)
-    }
+    typed = {first + number: list(words) for number, words in enumerate(job_overrides)}
+    changes = {number: SweepLedger(sweep).changes(str(number)) for number in typed}
+    plans = {number: plan_submitted([*words, *changes[number]], sweep / str(number)) for number, words in typed.items()}
     _check_waiting(config, plans)
+    cfg = next(iter(plans.values())).cfg
+    known = {item.run: item for item in statuses(submitted(sweep))}  # from an earlier command
+    rounds = {number: _looked_at(plan, typed[number], known, asked=True) for number, plan in plans.items()}
+    jobs = [item for plan in plans.values() if (item := _still_there(plan, known))]
+    ended: dict[Path, Status] = {}
+    tried = dict.fromkeys(typed, 0)
+    while True:
+        starting = {number: now for number, now in rounds.items() if now.starts}
+        jobs += queue(starting, typed, sweep)
+        if not cfg.cluster.wait or not jobs:
+            break
+        ended |= {item.run.resolve(): item for item in wait(jobs)}
+        jobs = []
+        for number, now in starting.items():
+            end = ended[now.plan.run_dir.resolve()]
+            rounds[number] = _after(now, typed[number], end, tried[number])
+            tried[number] += rounds[number].kind == MACHINERY
+    return [_result(now, typed[number], ended, cfg.cluster.wait) for number, now in rounds.items()]
+
+
+def _looked_at(plan: Plan, words: Sequence[str], known: Mapping[Path, Status], asked: bool, tried: int = 0) -> Next:
+    """What becomes of a run; one that is still in the queue stays there, and one of no sweep simply starts."""
+    if plan.cfg.resume or SweepLedger(plan.run_dir.parent).words is None:
+        return Next(asked, plan)
+    before = known.get(plan.run_dir.resolve())
+    if before is not None and not before.over:
+        return Next(False, plan, note=f"is {before.state}", kind=before.state)
+    why = before.why if before and before.state == "failed" else ""
+    now = next_try(plan, words, asked, tried, why)
+    if now.note:
+        out.print(f"       {escape(now.plan.run_dir.name)} {escape(now.note)}")
+    return now
+
+
+def _still_there(plan: Plan, known: Mapping[Path, Status]) -> Submitted | None:
+    """The job of an earlier command that still has the run."""
+    before = known.get(plan.run_dir.resolve())
+    return Submitted(before.run, before.job) if before and not before.over and not plan.cfg.resume else None
+
+
+def _after(now: Next, words: Sequence[str], item: Status, tried: int) -> Next:
+    """What becomes of a run whose try has just ended."""
+    if item.state != "failed":
+        return replace(now, starts=False)
+    return _looked_at(now.plan, words, {now.plan.run_dir.resolve(): item}, asked=False, tried=tried)
+
+
+def _result(now: Next, words: Sequence[str], ended: Mapping[Path, Status], waited: bool) -> JobReturn:
+    """A run's result for Hydra; a failed one goes to `launch.failures`."""
+    folder, objective = now.plan.run_dir, now.plan.cfg.objective
+    item = ended.get(folder.resolve())
+    if item is None and now.kind == DONE:
+        return returned(words, RunFolder(folder).read_json("metrics.json").get(objective))
+    if item is None:
+        if not now.starts and now.kind not in ("queued", "running"):
+            failures.append(RunError(f"{display(folder)} {now.note}"))
+            return returned(words, float("nan"))
+        return returned(words, None)
+    if waited and item.state != "done":
+        failures.append(RunError(f"{display(item.run)}: {item.why}"))
+    return returned(words, value_of(item, objective))
+
+
+def queue(runs: Mapping[int, Next], typed: Mapping[int, Sequence[str]], sweep: Path) -> list[Submitted]:
+    """Try out and submit the next tries of runs, and say so.
+
+    Raises:
+        ConfigError: Slurm refuses a job: nothing was queued.
+        SlurmError: Slurm does not answer.
+    """
+    if not runs:
+        return []
+    plans = {number: now.plan for number, now in runs.items()}
     scripts = write_scripts(plans, sweep)
     for file in scripts:
         if fault := try_out(file):
             place = "override hydra/launcher=submitit_slurm"
             raise ConfigError([Finding(f"Slurm refuses the job: {fault}", place, fix=f"sbatch --test-only {file}")])
-    for words, plan in zip(job_overrides, plans.values(), strict=True):
-        write_run(plan, words)
+    for number, now in runs.items():
+        write_run(now.plan, [*typed[number], *now.changes])
     jobs = [item for file, group in scripts.items() for item in record.add(file.parent, submit(file), group)]
     order = {plan.run_dir.resolve(): number for number, plan in enumerate(plans.values())}
     jobs.sort(key=lambda item: order[item.run.resolve()])
-    cfg = next(iter(plans.values())).cfg
     say_submitted(jobs, sweep)
-    ended = wait(jobs) if cfg.cluster.wait else []
-    failures.extend(RunError(f"{display(item.run)}: {item.why}") for item in ended if item.state != "done")
-    values = [value_of(item, cfg.objective) for item in ended] or [None] * len(jobs)
-    return [returned(words, value) for words, value in zip(job_overrides, values, strict=True)]
+    return jobs
 
 
 def _check_waiting(config: DictConfig, plans: dict[int, Plan]) -> None:
     """A sweeper that chooses runs by the results of others has to see them."""
     cluster = next(iter(plans.values())).cfg.cluster
-    if not cluster.wait and config.hydra.sweeper._target_ != BASIC_SWEEPER:
+    if not cluster.wait and config.hydra.sweeper._target_ not in (BASIC_SWEEPER, RANDOM_SWEEPER):
         what = "cluster.wait=false: this sweeper chooses runs by the results of others, so it has to wait for them"
         raise ConfigError([Finding(what, "override cluster.wait=false", "cluster.wait=true")])
 

@@ -14,9 +14,10 @@ from importlib import import_module
 
 from r1lab.errors import R1labError, ResumeError
 from r1lab.launch import FOLDER, INTERRUPTED
-from r1lab.launch.place import this_node
-from r1lab.launch.supervisor import supervise
-from r1lab.runs.folder import QUEUED, RunFolder
+from r1lab.launch.place import attempt, this_node
+from r1lab.launch.supervisor import LOST, supervise
+from r1lab.runs import failures
+from r1lab.runs.folder import AGAIN, QUEUED, RunFolder
 
 PATIENCE = 180  # seconds that a lock may outlive the node that held it
 
@@ -38,6 +39,9 @@ def main() -> int:
         supervise(folder.path / "run.yaml", node, folder.read_json(QUEUED).get("command", ""))
     except R1labError as error:
         print(f"r1lab: {error}", file=sys.stderr, flush=True)
+        first = failures.read(folder.path / "failures" / f"{attempt(os.environ)}.json")
+        if first and first.process == LOST and cfg.cluster.requeue:
+            (folder.path / AGAIN).touch()  # no failure of the run's: it goes on when the queue has other nodes for it
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -1,11 +1,12 @@
 """One node of a run: starts what this node does, waits for the server, hears the first failure, stops it all in order.
 
 Nodes of one run speak through its folder: `failures/ATTEMPT.json` is the first failure of all of them, and
-`nodes/ATTEMPT/` says where a server answers and which nodes are done. A local run is one node.
+`nodes/ATTEMPT/` says where a server answers, which nodes are alive and which are done. A local run is one node.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -18,16 +19,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from omegaconf import DictConfig
-
 from r1lab.config.serving import TRAINABLE_ENVIRONMENT
 from r1lab.errors import RunError
-from r1lab.launch import COMMAND, FAILURE, NODE, SERVER
-from r1lab.launch.children import Child, Server
+from r1lab.launch import COMMAND, FAILURE, NODE, SERVER, SERVING
 from r1lab.launch.ending import conclude
 from r1lab.launch.environment import environment, visible
-from r1lab.launch.roles import Roles, Serve, Train, roles
-from r1lab.launch.serving import command_of, free_port, healthy, interface_of
+from r1lab.launch.heartbeat import Heartbeat
+from r1lab.launch.roles import Roles, Serve, Train, roles, together
+from r1lab.launch.serving import command_of, interface_of
+from r1lab.processes.children import Child, Server
+from r1lab.processes.health import free_port, wait_until_healthy
 from r1lab.runs import failures
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import RunFolder, write_atomic
@@ -35,6 +36,7 @@ from r1lab.wording import killed_by
 
 TICK = 0.1  # seconds between two looks at the processes and at the other nodes
 HEARING = 1.0  # seconds that a signal sent to every process may take to reach this one
+LOST = "a node"  # in the place of the process, in the record of a failure
 PORT = 29500  # of the training processes' meeting where nothing says one, as torch has it
 
 
@@ -89,17 +91,20 @@ class Supervisor:
             raise RunError(f"the run takes {len(everybody)} nodes and was started on {self.node.count}")
         self.everybody: Sequence[Roles] = everybody
         self.mine = everybody[self.node.index]
+        self.later = None if self.cfg.get("trainer") else self.mine.serve  # what is served, the run's process will say
+        others = [item.node for item in everybody if item.node != self.node.index]
+        self.pulse = Heartbeat(self.notes, self.node.index, others, self.cfg.accelerator.silence)
 
     def run(self) -> int:
         """Do this node's work; the exit code of its training processes, 0 on a node that only serves."""
         try:
             with passing_signals(self):
-                if self.mine.serve:
+                if self.mine.serve and not self.later:
                     self.serve(self.mine.serve)
                 if self.mine.train is None:
                     return self.wait_for_the_others()
-                server = self.wait_for_the_server() if any(item.serve for item in self.everybody) else ""
-                self.train(self.mine.train, server)
+                first = self.cfg.get("trainer") and any(item.serve for item in self.everybody)
+                self.train(self.mine.train, self.wait_for_the_server() if first else "")
                 return self.wait_for_training()
         except Stopped:
             return 1
@@ -109,14 +114,15 @@ class Supervisor:
             if self.node.count > 1:
                 write_atomic(self.notes / f"{self.node.index}.ended", "")
 
-    def serve(self, role: Serve) -> None:
+    def serve(self, role: Serve, saved: dict[str, str] | None = None) -> None:
         """Start this node's part of the server, and say where it answers."""
         address = self.node.addresses[self.node.index]
         port = free_port(address)
-        env = {**environment(self.cfg), **self.network(), **TRAINABLE_ENVIRONMENT, "VLLM_HOST_IP": address}
+        env = {**environment(self.cfg), **self.network(), "VLLM_HOST_IP": address}
+        env |= TRAINABLE_ENVIRONMENT if self.cfg.get("trainer") else {}
         env["CUDA_VISIBLE_DEVICES"] = visible(role.devices)
         head = self.node.addresses[self.node.index - role.place]
-        command = command_of(self.cfg, role, address, port, head)
+        command = command_of(self.cfg, role, address, port, head, saved)
         log = self.folder.path / "servers" / f"{self.node.index}.log"
         self.servers.append(Server(f"the server on {address}", command, env, log))
         if role.place == 0:
@@ -128,15 +134,14 @@ class Supervisor:
         Raises:
             Stopped: it is not within `engine.start_timeout` seconds, or something has failed.
         """
-        limit = float(self.cfg.engine.start_timeout)
-        until, place = time.monotonic() + limit, self.notes / "server"
-        while time.monotonic() < until:
-            self.look()
-            url = place.read_text() if place.is_file() else ""
-            if url and healthy(url):
-                return url
-            time.sleep(TICK)
-        where = place.read_text() if place.is_file() else "the node that serves"
+        limit, place = float(self.cfg.engine.start_timeout), self.notes / "server"
+
+        def address() -> str:
+            return place.read_text() if place.is_file() else ""
+
+        if url := wait_until_healthy(address, limit, self.look):
+            return url
+        where = address() or "the node that serves"
         self.fail(f"the server at {where} was not ready after {limit:g} seconds (engine.start_timeout)", "server", 1)
         raise Stopped
 
@@ -146,6 +151,8 @@ class Supervisor:
         env[FAILURE], env[NODE] = str(self.record), str(self.node.index)
         if role.devices:
             env["CUDA_VISIBLE_DEVICES"] = visible(role.devices)
+        if any(item.serve for item in self.everybody) and not self.cfg.get("trainer"):
+            env[SERVING] = str(self.notes)
         if server:
             env |= {SERVER: server, "VLLM_HOST_IP": self.node.addresses[self.node.index]}
         command = [sys.executable, "-m", "r1lab.launch.worker", str(self.run_yaml)]
@@ -191,15 +198,21 @@ class Supervisor:
         """Look whether all that should run does.
 
         Raises:
-            Stopped: this node was asked to stop before it trained, a server has ended, or another node has failed.
+            Stopped: this node was asked to stop before it trained, a server has ended, or another node has failed or
+                gone dark.
         """
         for server in self.servers:
             if (code := server.code) is not None:
-                if self.stopping(code):
-                    raise Stopped
-                how = killed_by(-code) if code < 0 else f"ended with exit code {code}"
-                self.fail(f"{server.name} was {how}" if code < 0 else f"{server.name} {how}", "server", code, server)
+                if not self.stopping(code):
+                    self.fail(server.ended(), "server", code, server)
                 raise Stopped
+        if self.later and (told := self.notes / "serve.json").is_file():
+            role, self.later = self.later, None
+            self.serve(role, json.loads(told.read_text()))
+        if self.node.count > 1 and (lost := self.pulse.beat()) is not None:
+            silence = f"no sign of life for {self.cfg.accelerator.silence:g} seconds (accelerator.silence)"
+            self.fail(f"a node failed: {self.node.addresses[lost]} gave {silence}", LOST, 1)
+            raise Stopped
         if self.asked and self.trainer is None:
             raise Stopped
         if self.failed is None and (first := failures.read(self.record)):
@@ -225,13 +238,6 @@ class Supervisor:
         log = str(server.log.relative_to(self.folder.path)) if server else "run.log"
         with suppress(OSError):  # a folder that cannot be written: the exit code tells it
             failures.claim(self.record, Failure(shown, process, code, node=self.node.index, log=log))
-
-
-def together(cfg: DictConfig) -> bool:
-    """Whether training processes meet: there are several, or one that is wrapped as several would be."""
-    accelerator = cfg.accelerator
-    several = (accelerator.processes or 1) * (accelerator.get("nodes") or 1) > 1
-    return bool(several or (cfg.get("trainer") and accelerator.kind in ("zero", "fsdp")))
 
 
 def supervise(run_yaml: Path, node: Node | None = None, typed: str = "") -> dict[str, Any]:

@@ -25,8 +25,8 @@ from omegaconf import DictConfig
 from r1lab.errors import ConfigError, R1labError, Requeue, ResumeError, StorageError
 from r1lab.launch import COMMAND, FAILURE, INTERRUPTED, NODE, SERVER, UNRECORDED
 from r1lab.launch.beside import beside
-from r1lab.launch.leash import die_with_parent
-from r1lab.launch.serving import free_port
+from r1lab.processes.health import free_port
+from r1lab.processes.leash import die_with_parent
 from r1lab.runs import failures, manifest
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import AGAIN, Onlooker, RunFolder, storage_cause

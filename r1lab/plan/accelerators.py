@@ -50,7 +50,7 @@ def check_accelerator(cfg: DictConfig, where: Where) -> list[Finding]:
     """
     accelerator = cfg.accelerator
     findings = _check_words(accelerator, where)
-    for name in ("processes", "nodes", "gpus"):
+    for name in ("processes", "nodes", "gpus", "silence"):
         value = accelerator.get(name)
         if value is not None and value < 1:
             what = f"accelerator.{name}={value} is out of range"

@@ -110,6 +110,26 @@ def check_batch(cfg: DictConfig, where: Where) -> list[Finding]:
     return findings
 
 
+def smaller_batch(cfg: DictConfig) -> list[str]:
+    """Words for the next smaller per-device batch at the same global batch; none where there is none.
+
+    Only divisors of the present one come into question: every other number of a step stays as it is, the completions
+    of a generation and how they divide into groups among them.
+    """
+    if not cfg.get("trainer"):
+        return []
+    batch = batch_of(cfg)
+    divisors = [size for size in range(1, batch.per_device) if batch.per_device % size == 0]
+    if not divisors:
+        return []
+    factor = batch.per_device // divisors[-1]
+    words = [f"trainer.per_device_train_batch_size={divisors[-1]}"]
+    words.append(f"trainer.gradient_accumulation_steps={batch.accumulation * factor}")
+    if steps := cfg.trainer.get("steps_per_generation"):
+        words.append(f"trainer.steps_per_generation={steps * factor}")
+    return words
+
+
 def nearest_multiples(value: int, unit: int) -> str:
     """The positive multiples of `unit` on both sides of `value`, as text."""
     below, above = value // unit * unit, -(-value // unit) * unit

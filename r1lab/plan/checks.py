@@ -13,10 +13,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from r1lab.config.literal import literal
 from r1lab.config.references import with_references
-from r1lab.config.schema import Run
+from r1lab.config.schema import Benchmark, Run
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.accelerators import check_accelerator, settle
 from r1lab.plan.batch import batch_of, check_batch
+from r1lab.plan.benchmarks import check_benchmarks
 from r1lab.plan.cluster import check_cluster
 from r1lab.plan.data import check_data
 from r1lab.plan.decontaminate import check_decontamination, output_of
@@ -31,11 +32,14 @@ from r1lab.plan.folder import check_folder
 from r1lab.plan.generation import check_generation
 from r1lab.plan.grpo import check_grpo
 from r1lab.plan.hub import check_hub
+from r1lab.plan.lighteval import check_lighteval
 from r1lab.plan.model import check_model
 from r1lab.plan.packages import check_packages
+from r1lab.plan.parallel import settle_parallel
 from r1lab.plan.places import Files, line_of
 from r1lab.plan.places import where as place_of
 from r1lab.plan.ranges import check_ranges
+from r1lab.plan.ray import check_ray, ray_facts, settle_ray
 from r1lab.plan.rescore import RESCORE, check_rescore
 from r1lab.plan.rewards import check_inner
 from r1lab.plan.sandbox import check as check_sandbox
@@ -121,6 +125,8 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_cluster(resolved, where)
     if resolved.task.name != "doctor":  # which says what is lacking itself
         findings += check_sandbox(resolved, where)
+    if resolved.task.name == "ray":
+        return Plan(resolved, run_dir, findings + check_ray(resolved, where), ray_facts(resolved))
     if resolved.task.get("folder") is False:
         return Plan(resolved, run_dir, findings, {"run": {"task": resolved.task.name}})
     findings += check_model(resolved, where)
@@ -133,7 +139,9 @@ def plan(cfg: DictConfig, run_dir: Path, words: Sequence[str] = (), files: Calla
     findings += check_rescore(resolved, where)
     findings += check_decontamination(resolved, where)
     findings += check_filter(resolved, where)
+    findings += check_benchmarks(resolved, where)
     findings += check_distilabel(resolved, where)
+    findings += check_lighteval(resolved, where)
     findings += check_grpo(resolved, where)
     findings += check_generation(resolved, where)
     findings += check_engine(resolved, where)
@@ -186,6 +194,13 @@ def resolve(cfg: DictConfig) -> DictConfig:
     resolved = OmegaConf.create(literal(OmegaConf.to_container(with_references(cfg), resolve=True)))
     assert isinstance(resolved, DictConfig)
     settle(resolved)
+    if resolved.task.name == "ray":
+        settle_ray(resolved)
+    if resolved.get("benchmark"):
+        only = resolved.task.get("only")
+        kept = {only: resolved.benchmark[only]} if only in resolved.benchmark else resolved.benchmark
+        resolved.benchmark = {name: {**asdict(Benchmark()), **item} for name, item in kept.items()}
+    settle_parallel(resolved)
     if resolved.task.get("scores") is False:
         resolved.reward = {}
     if "output" in resolved.task:
@@ -236,6 +251,14 @@ def _check_run(cfg: DictConfig, where: Where) -> list[Finding]:
     if cfg.accelerator.device not in ("cpu", "cuda"):
         what = f"accelerator.device={cfg.accelerator.device} is not known"
         findings.append(Finding(what, where("accelerator.device"), fix="auto, cpu or cuda"))
+    for key, known in (("failed", ("keep", "retry")), ("direction", (None, "maximize", "minimize"))):
+        if (said := cfg.sweep[key]) not in known:
+            words = [str(word) for word in known if word]
+            close = nearest(str(said), words)
+            what = f"sweep.{key}={said} is not known"
+            findings.append(
+                Finding(what, where(f"sweep.{key}"), f"sweep.{key}={close}" if close else "", " or ".join(words))
+            )
     measured = [f"eval/{name}" for name in rewards]
     if cfg.objective not in [*measured, Run.objective] and (close := nearest(cfg.objective, measured)):
         what = f"objective={cfg.objective} is none of the rewards; the run may not measure it"

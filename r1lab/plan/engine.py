@@ -12,6 +12,7 @@ from r1lab.config.packages import installed
 from r1lab.config.schema import Engine
 from r1lab.config.serving import Nodes, executable, serve_command
 from r1lab.errors import Finding
+from r1lab.launch.roles import nodes, serves
 from r1lab.plan.accelerators import severity_here
 from r1lab.plan.fields import Where
 from r1lab.plan.vllm_fields import MODES
@@ -48,7 +49,7 @@ def check_engine(cfg: DictConfig, where: Where) -> list[Finding]:
     findings += _check_meaning(cfg, where)
     if engine.name != "transformers" and not findings:
         findings += _check_model(cfg, where) + _check_parallel(cfg, where)
-        findings += _check_nodes(cfg, where) or _check_package(cfg, where)
+        findings += _check_package(cfg, where)
     return findings
 
 
@@ -230,23 +231,14 @@ def _check_parallel(cfg: DictConfig, where: Where) -> list[Finding]:
         what = f"engine.pipeline_parallel={pipeline}: {model.name} has {plural(model.layers, 'layer')}"
         findings.append(Finding(what, where("engine.pipeline_parallel"), f"engine.pipeline_parallel={model.layers}"))
     needed = tensor * pipeline * engine.data_parallel
-    there = (cfg.accelerator.gpus or 0) * max(1, int(engine.nodes or 0))
-    if cfg.task.name != "grpo" and cfg.accelerator.device == "cuda" and there and needed > there:
+    there = (cfg.accelerator.gpus or 0) * nodes(cfg)
+    if not serves(cfg) and cfg.task.name != "grpo" and cfg.accelerator.device == "cuda" and there and needed > there:
         what = f"tensor × pipeline × data parallel = {needed} GPUs, and there are {there}"
         severity = severity_here(cfg)
         findings.append(
             Finding(what, where("engine.tensor_parallel"), fix="accelerator.gpus=NUMBER", severity=severity)
         )
     return findings
-
-
-def _check_nodes(cfg: DictConfig, where: Where) -> list[Finding]:
-    """A server over several nodes, which one process on one node cannot start."""
-    if cfg.task.name == "grpo" or not starts_server(cfg) or int(cfg.engine.nodes or 0) < 2:
-        return []
-    what = f"engine.nodes={cfg.engine.nodes}: this run is one process on one node, and starts no server over several"
-    fix = "start it with the commands that dry_run=true shows, then engine.urls=[http://HEAD:8000/v1]"
-    return [Finding(what, where("engine.nodes"), fix=fix, severity=severity_here(cfg))]
 
 
 def engine_facts(cfg: DictConfig) -> dict[str, str]:
@@ -258,9 +250,9 @@ def engine_facts(cfg: DictConfig) -> dict[str, str]:
     if starts_server(cfg):
         count, where = max(1, int(engine.nodes or 1)), str(cfg.model.path or cfg.model.repo or "MODEL")
         for rank in range(count):
-            nodes = Nodes(count, rank, "HEAD" if count > 1 else "127.0.0.1")
+            span = Nodes(count, rank, "HEAD" if count > 1 else "127.0.0.1")
             host = "0.0.0.0" if count > 1 else "127.0.0.1"
-            command = serve_command(engine, cfg.model, where, host=host, nodes=nodes, device=cfg.accelerator.device)
+            command = serve_command(engine, cfg.model, where, host=host, nodes=span, device=cfg.accelerator.device)
             facts[f"server, node {rank}" if count > 1 else "server"] = shlex.join(["vllm", *command[1:]])
     return facts
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from r1lab.launch.roles import Roles, roles
 from r1lab.plan.batch import batch_of, world_of
+from r1lab.plan.benchmarks import benchmark_facts
 from r1lab.plan.data import described, held_out
 from r1lab.plan.devices import gpu_of
 from r1lab.plan.duration import FILLED, MFU, Duration, gpus_for_generation, step_seconds
@@ -37,10 +38,8 @@ def facts_of(cfg: DictConfig, run_dir: Path) -> Facts:
             "weights from": cfg.model.path or cfg.model.repo or "built on first use, then cached",
             "attention": attention_facts(cfg),
             **({"adapter": cfg.adapter.name} if cfg.adapter.get("_target_") else {}),
-            "dataset": cfg.dataset.name,
-            "held out": described(held_out(cfg)),
-            "rewards": ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items())
-            or "none",
+            **({"benchmarks": benchmark_facts(cfg)} if cfg.get("benchmark") else _data_facts(cfg)),
+            "rewards": _reward_facts(cfg),
             "trackers": ", ".join(cfg.get("tracker") or {}) or "none",
             "hub": told(cfg) or "nothing is pushed",
             "folder": str(run_dir),
@@ -61,12 +60,22 @@ def facts_of(cfg: DictConfig, run_dir: Path) -> Facts:
     return facts | _device_facts(cfg) | _hours_facts(cfg)
 
 
+def _reward_facts(cfg: DictConfig) -> str:
+    if cfg.get("benchmark"):
+        return "each benchmark's scorer"
+    return ", ".join(f"{name} × {item.get('weight', 1.0):g}" for name, item in (cfg.reward or {}).items()) or "none"
+
+
+def _data_facts(cfg: DictConfig) -> dict[str, Any]:
+    return {"dataset": cfg.dataset.name, "held out": described(held_out(cfg))}
+
+
 def _roles(cfg: DictConfig) -> str:
+    if any(item.serve for item in roles(cfg)):
+        return "; ".join(_role(item, cfg) for item in roles(cfg))
     if not cfg.get("trainer"):
         return "node 0: one process"
     accelerator = cfg.accelerator
-    if any(item.serve for item in roles(cfg)):
-        return "; ".join(_role(item) for item in roles(cfg))
     if world_of(accelerator) == 1:
         return "node 0: one training process"
     spread = accelerator.kind + (f", stage {accelerator.stage}" if accelerator.stage else "")
@@ -76,10 +85,12 @@ def _roles(cfg: DictConfig) -> str:
     )
 
 
-def _role(role: Roles) -> str:
+def _role(role: Roles, cfg: DictConfig) -> str:
     """What one node does, in a few words."""
     does = []
-    if role.train:
+    if role.train and not cfg.get("trainer"):
+        does.append(f"task={cfg.task.name}")
+    elif role.train:
         does.append(f"{plural(role.train.processes, 'training process')} on {_gpus(role.train.devices)}")
     if role.serve:
         part = role.serve

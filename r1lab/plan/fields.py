@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from r1lab.config.packages import EXTRAS
 from r1lab.config.references import with_references
 from r1lab.config.source import (
     Parameter,
     accepts,
     columns_and_settings,
-    defined_in,
-    exists,
     in_words,
-    locate,
     parameters,
 )
 from r1lab.errors import Finding
+from r1lab.plan.targets import LOOKS, check_targets, check_trainer, declared_by, target_of
+from r1lab.plan.targets import Where as Where
 from r1lab.plan.upstream_words import ENUMS, RENAMED, enum_values
 from r1lab.wording import nearest, some
 
@@ -40,15 +37,11 @@ TYPED = {
     "eval": "schema.Eval",
     "hub": "schema.Hub",
 }
-ALLOWED_ROOTS = ("r1lab", "trl", "transformers", "peft")
 PLACEHOLDERS = {"a whole number": "NUMBER", "a number": "NUMBER", "true or false": "true", "a list": "[A,B]"}
-LISTS = ("reward", "tracker")  # groups that take a list
+LISTS = ("reward", "tracker", "benchmark")  # groups that take a list
 MOST_LISTED = 12  # known words beside a nearest one: a longer list helps nobody
-TRAINED_BY = {"grpo": "trl.GRPOConfig", "sft": "trl.SFTConfig", "rft": "trl.SFTConfig"}
-LOOKS = "doctor"  # trains nothing either, and looks at what an experiment's training needs
 FREE = (("engine", "arguments"), ("task", "stages"), ("task", "each"))  # take any key
 BY_TASK = ("use",)  # parameters of a dataset's loader that the task sets
-Where = Callable[[str], str]
 
 
 def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
@@ -74,15 +67,16 @@ def schema_of(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
         for name in map(str, cfg.task):
             if (fields := declared_by(cfg, f"task.{name}")) is not None:
                 schema[f"task.{name}"] = {**fields, "_target_": Parameter("_target_", "str", True)}
-    if isinstance(cfg.get("generator"), DictConfig):
-        schema["generator"] = {str(key): Parameter(str(key), "", False) for key in cfg.generator}
+    for group in ("generator", "evaluator"):
+        if isinstance(cfg.get(group), DictConfig):
+            schema[group] = {str(key): Parameter(str(key), "", False) for key in cfg[group]}
     rewards = cfg.get("reward")
     if isinstance(rewards, DictConfig):
         schema["reward"] = {str(name): Parameter(str(name), "dict", True) for name in rewards}
         for name in map(str, rewards):
             if declared_by(cfg, f"reward.{name}") is not None:
                 schema[f"reward.{name}"] = known_of_reward(target_of(cfg, f"reward.{name}"))
-    schema |= schema_of_trackers(cfg)
+    schema |= schema_of_trackers(cfg) | schema_of_benchmarks(cfg)
     if (fields := declared_by(cfg, "trainer")) and not check_trainer(cfg, str):
         schema["trainer"] = {**fields, "_target_": Parameter("_target_", "str", True)}
     return schema
@@ -101,16 +95,17 @@ def schema_of_trackers(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
     return schema
 
 
-def declared_by(cfg: DictConfig, container: str) -> dict[str, Parameter] | None:
-    """What the `_target_` of a container declares; None where there is none or it may not be called."""
-    target = target_of(cfg, container)
-    return parameters(target) if target and not target_fault(cfg, target) else None
-
-
-def target_of(cfg: DictConfig, container: str) -> str:
-    """The `_target_` of a container of a config; "" where there is none."""
-    node = OmegaConf.select(cfg, container)
-    return str(node.get("_target_") or "") if isinstance(node, DictConfig) else ""
+def schema_of_benchmarks(cfg: DictConfig) -> dict[str, dict[str, Parameter]]:
+    """The known keys of `benchmark`, of each that is chosen and of its scorer."""
+    chosen = cfg.get("benchmark")
+    if not isinstance(chosen, DictConfig):
+        return {}
+    schema = {"benchmark": {str(name): Parameter(str(name), "dict", True) for name in chosen}}
+    for name in map(str, chosen):
+        schema[f"benchmark.{name}"] = dict(parameters(f"{SCHEMA}.schema.Benchmark") or {})
+        if declared_by(cfg, f"benchmark.{name}.scorer") is not None:
+            schema[f"benchmark.{name}.scorer"] = known_of_reward(target_of(cfg, f"benchmark.{name}.scorer"))
+    return schema
 
 
 def known_of_reward(target: str) -> dict[str, Parameter]:
@@ -195,57 +190,6 @@ def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: D
     if key == "experiment":
         fix = "begin the file with the line `# @package _global_`"
     return Finding(f"{key} is not a field{of}", place, full, fix)
-
-
-def check_targets(cfg: DictConfig, where: Where) -> list[Finding]:
-    """Every `_target_` must lie under r1lab, trl, transformers, peft or a plug-in, and exist."""
-    findings = []
-    for key, target in _targets(OmegaConf.to_container(cfg, resolve=False), ""):
-        if target == "???" or key.startswith("hydra."):
-            continue
-        fault = target_fault(cfg, target)
-        if fault:
-            findings.append(replace(fault, what=f"{key}={fault.what}", where=where(key)))
-    return findings + check_trainer(cfg, where)
-
-
-def target_fault(cfg: DictConfig, target: str) -> Finding | None:
-    """What is wrong with a `_target_`: it may not be called, or is not there."""
-    root, module, name = target.split(".")[0], *target.rpartition(".")[::2]
-    if root not in (*ALLOWED_ROOTS, *(str(item) for item in cfg.get("plugins") or [])):
-        what = f"{target} lies outside the packages that may be called"
-        return Finding(what, fix=f"plugins=[{root}] if that package is yours")
-    if exists(target):
-        return None
-    if locate(module) is None:
-        fix = EXTRAS.get(root, "run where it can be imported, or install it")
-        return Finding(f"{target}: there is no module {module}", fix=fix)
-    close = nearest(name, defined_in(module))
-    return Finding(f"{target}: {module} defines no {name}", nearest=f"{module}.{close}" if close else "")
-
-
-def check_trainer(cfg: DictConfig, where: Where) -> list[Finding]:
-    """Whether the chosen trainer is the one that the task trains with, and there at all where it is given fields."""
-    task, target = cfg.get("task", {}).get("name"), target_of(cfg, "trainer")
-    if not target and task == LOOKS:
-        return []
-    if not target:
-        keys = [f"trainer.{name}" for name in cfg.get("trainer") or {}]
-        what = f"task={task} trains nothing, so {{}} has no meaning"
-        return [Finding(what.format(key), where(key), fix="leave it out") for key in keys]
-    wanted = TRAINED_BY.get(task, target)
-    if target == wanted or not target.startswith("trl."):
-        return []
-    what = f"task={task} trains with {wanted}, not {target}"
-    return [Finding(what, where("trainer"), f"trainer={task}", "leave trainer= out: it follows the task")]
-
-
-def _targets(node: Any, key: str) -> list[tuple[str, str]]:
-    if not isinstance(node, dict):
-        return []
-    named = ("_target_", "diagnose") if key == "dataset" else ("_target_",)
-    found = [(f"{key}.{name}".lstrip("."), str(node[name])) for name in named if node.get(name)]
-    return found + [item for name, value in node.items() for item in _targets(value, f"{key}.{name}".lstrip("."))]
 
 
 def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> list[Finding]:

@@ -26,6 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "eval.top_p": (1e-6, 1),
     "eval.max_tokens": COUNT,
     "eval.batch": COUNT,
+    "sweep.retries": NOT_NEGATIVE,
     "accelerator.threads": COUNT,
     "dataset.train": COUNT,
     "dataset.test": NOT_NEGATIVE,

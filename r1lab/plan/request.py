@@ -7,25 +7,25 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_words, session
+from r1lab.config.experiments import user_folders
 from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
-from r1lab.plan.pipeline import plan_pipeline
-from r1lab.plan.pipeline_facts import PIPELINE, pipeline_facts
+from r1lab.plan.draws import jobs_of
+from r1lab.plan.pipeline_facts import with_stages
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
-from r1lab.plan.words import check_words, finding_of, parse, values_of
+from r1lab.plan.words import check_words, finding_of, parse, value_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
+from r1lab.runs.sweeps import SweepLedger, earlier, identity
 from r1lab.wording import plural
 
 MOST_PLANNED = 256  # runs of a sweep that are planned before the first starts; each is planned again at its start
@@ -43,6 +43,8 @@ class Request:
         sweep: the folder of a multirun.
         dry_run: the word given for it.
         launcher: the class of Hydra's that starts the runs.
+        identity: what a sweep's command says of what it computes.
+        again: whether the sweep's folder is that of an earlier command.
     """
 
     plans: list[Plan]
@@ -50,6 +52,8 @@ class Request:
     sweep: str | None = None
     dry_run: bool | str = False
     launcher: str = BASIC_LAUNCHER
+    identity: list[str] = field(default_factory=list)
+    again: bool = False
 
 
 def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
@@ -76,30 +80,85 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         raise ConfigError(findings)
     jobs = jobs_of(words)
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
+    asked = multirun or len(jobs) > 1  # else a single run is put into a queue, a new one each time
+    if each := one_job_each(first, words):
+        jobs, words = jobs_of(each), each
+        first, hydra_cfg = composed = composed_or_refused(jobs[0])
     multirun = multirun or hydra_cfg.mode == "RunMode.MULTIRUN"
     if len(jobs) > 1 and not multirun:
         raise ConfigError([_without_multirun(override) for override in sweeps_of(words)])
-    plans: list[Plan] = []
-    faults: dict[Finding, list[str]] = {}
     if odd := check_launcher(hydra_cfg.launcher, first.cluster.kind, len(jobs), words):
         raise ConfigError(odd)
     if odd := check_evaluations(first, check_words, partial(where, overrides=words)):
         raise ConfigError(odd)
+    if not multirun:
+        plans = plan_all(jobs, words, None, composed)
+        return Request(plans, list(words), None, first.dry_run, hydra_cfg.launcher)
+    told = identity(words, [override.key_or_group for override in sweeps_of(words)])
+    told += [f"--config-dir {folder}" for folder in user_folders]
+    folder = Path(hydra_cfg.sweep_dir)
+    fresh = not asked or first.sweep.new or value_of(words, "hydra.sweep.dir")
+    before = None if fresh else earlier(folder.parent, told)
+    if before is not None and not begun_otherwise(jobs, before):
+        folder = before
+    plans = plan_all(jobs, words, folder, composed)
+    at = f"hydra.sweep.dir='{folder}'"  # not a later second's than was planned
+    return Request(
+        plans, [*words, at], str(folder), first.dry_run, hydra_cfg.launcher, told if asked else [], folder == before
+    )
+
+
+def plan_all(
+    jobs: Sequence[list[str]], words: Sequence[str], sweep: Path | None, composed: tuple[DictConfig, DictConfig]
+) -> list[Plan]:
+    """Plan every run of a command.
+
+    Args:
+        jobs: the words of each.
+        words: those of the command.
+        sweep: the folder of a multirun, whose ledger says what an earlier try of a run changed.
+        composed: what the words of the first one compose.
+
+    Raises:
+        ConfigError: with the findings of all runs.
+    """
+    plans: list[Plan] = []
+    faults: dict[Finding, list[str]] = {}
     for number, job in enumerate(jobs[:MOST_PLANNED]):
-        folder = Path(hydra_cfg.sweep_dir) / str(number) if multirun else None
+        folder = sweep / str(number) if sweep else None
         try:
-            plans.append(with_stages(plan_words(job, folder, None if number else composed), job))
+            changed = [*job, *(SweepLedger(sweep).changes(str(number)) if sweep else [])]
+            known = None if number or len(changed) > len(job) else composed
+            plans.append(with_stages(plan_words(changed, folder, known), changed))
             new = plans[-1].errors
-            _planned[_key(job)] = plans[-1]
+            _planned[_key(changed)] = plans[-1]
         except ConfigError as error:
             new = error.findings
         for finding in new:
             faults.setdefault(finding, []).append(", ".join(swept(job, words)))
     if faults:
         raise ConfigError([_of_runs(finding, runs) if len(jobs) > 1 else finding for finding, runs in faults.items()])
-    sweep = [f"hydra.sweep.dir='{hydra_cfg.sweep_dir}'"] if multirun else []  # not a later second's than was planned
-    where_to = hydra_cfg.sweep_dir if multirun else None
-    return Request(plans, [*words, *sweep], where_to, first.dry_run, hydra_cfg.launcher)
+    return plans
+
+
+def begun_otherwise(jobs: Sequence[list[str]], sweep: Path) -> bool:
+    """Whether the same words meant something else when a sweep began: a file that they choose has changed since."""
+    for number, job in enumerate(jobs[:MOST_PLANNED]):
+        folder = sweep / str(number)
+        if (folder / "run.yaml").is_file():
+            planned = plan_words([*job, *SweepLedger(sweep).changes(str(number))], folder)
+            return any(f"{folder} holds a different run" in finding.what for finding in planned.errors)
+    return False
+
+
+def one_job_each(cfg: DictConfig, words: Sequence[str]) -> list[str]:
+    """The words of an evaluation that goes into a queue, with a job for each of its benchmarks; empty for others."""
+    names = list(map(str, cfg.get("benchmark") or {}))
+    said = {override.key_or_group for override in parse(words)[0]} & {"task.only"}
+    swept_over = {override.key_or_group for override in sweeps_of(words)} & {"benchmark", "task"}
+    if cfg.task.name != "eval" or cfg.cluster.kind != "slurm" or len(names) < 2 or said or swept_over:
+        return []
+    return [*words, f"task.only={','.join(names)}"]
 
 
 def check_launcher(launcher: str, kind: str, runs: int, words: Sequence[str]) -> list[Finding]:
@@ -128,12 +187,6 @@ def _without_multirun(override: Override) -> Finding:
     return Finding(f"{word} asks for several runs", f"override {word}", fix=fix)
 
 
-def jobs_of(words: Sequence[str]) -> list[list[str]]:
-    """The words of each run of a sweep, in the order they run; one for a plain command."""
-    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(list(words)), max_batch_size=None)
-    return [list(job) for batch in batches for job in batch]
-
-
 def sweeps_of(words: Sequence[str]) -> list[Override]:
     """The overrides that give several values."""
     return [override for override in parse(words)[0] if override.is_sweep_override()]
@@ -143,12 +196,6 @@ def swept(job: Sequence[str], words: Sequence[str]) -> list[str]:
     """The words of one run that another run of the sweep does not share."""
     keys = {override.key_or_group for override in sweeps_of(words)}
     return [word for word in job if word.lstrip("+~").partition("=")[0] in keys]
-
-
-def value_of(words: Sequence[str], key: str) -> str | None:
-    """The value a command line gives to a plain key; None where it gives none, or `null`."""
-    said = [values_of(override) for override in parse(words)[0] if override.key_or_group == key]
-    return str(said[-1][0]) if said and said[-1] and said[-1][0] not in (None, "") else None
 
 
 def composed_or_refused(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
@@ -178,16 +225,6 @@ def plan_words(
     """
     cfg, hydra_cfg = composed or composed_or_refused(words)
     return plan_fresh(cfg, run_dir or Path(hydra_cfg.run_dir), words, with_files=True)
-
-
-def with_stages(planned: Plan, words: Sequence[str]) -> Plan:
-    """A plan with what is to be said of its stages, where it is a pipeline's."""
-    if planned.cfg.task.name == PIPELINE and not planned.errors:
-        pipeline = plan_pipeline(planned.cfg, partial(where, overrides=words, files=partial(composed_files, words)))
-        planned.findings += pipeline.findings
-        planned.facts = pipeline_facts(pipeline)
-        planned.run_dir = pipeline.folder
-    return planned
 
 
 def plan_submitted(words: Sequence[str], run_dir: Path) -> Plan:
@@ -221,10 +258,22 @@ def plan_job(cfg: DictConfig, run_dir: Path, words: Sequence[str]) -> Plan:
     Raises:
         ConfigError: something speaks against it.
     """
-    if not cfg.resume:
-        return require(plan_fresh(cfg, run_dir, words))
+    if cfg.resume:
+        with session():
+            return plan_resumed(Path(cfg.resume), words)
+    if changes := SweepLedger(run_dir.parent).changes(run_dir.name):
+        return plan_again([*words, *changes], run_dir)
+    return require(plan_fresh(cfg, run_dir, words))
+
+
+def plan_again(words: Sequence[str], run_dir: Path) -> Plan:
+    """Plan a sweep's run with words that were not typed.
+
+    Raises:
+        ConfigError: something speaks against it.
+    """
     with session():
-        return plan_resumed(Path(cfg.resume), words)
+        return require(plan_words(words, run_dir))
 
 
 def plan_fresh(cfg: DictConfig, run_dir: Path, words: Sequence[str], with_files: bool = False) -> Plan:

@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from r1lab.config.experiments import CONF
 from r1lab.config.source import columns_and_settings
 from r1lab.errors import Finding
-from r1lab.plan.fields import Where, known_of_reward, target_fault, value_findings
+from r1lab.plan.fields import known_of_reward, value_findings
+from r1lab.plan.targets import Where, target_fault
 from r1lab.wording import nearest, some
 
 GIVEN = ("completions", "prompts", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")

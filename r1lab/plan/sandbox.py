@@ -38,6 +38,8 @@ def check(cfg: DictConfig, where: Where) -> list[Finding]:
     """
     serving = cfg.task.get("name") == SERVER
     used = list(_used(cfg.get("reward"), "reward"))
+    if cfg.get("benchmark"):
+        used = list(_used(cfg.benchmark, "benchmark"))  # their scorers judge, no reward does
     if serving and cfg.get("sandbox"):
         used.append(("sandbox", cfg.sandbox))
     findings: list[Finding] = _check_server(cfg, where) if serving else []

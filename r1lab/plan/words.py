@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -86,7 +87,11 @@ def check_words(words: Sequence[str]) -> list[Finding]:
         if root == "hydra":
             findings += _hydra_findings(cfg, override)
         elif root in cfg:
-            findings += field_findings(cfg, override.key_or_group, values_of(override), place)
+            found = field_findings(cfg, override.key_or_group, values_of(override), place)
+            if override.is_interval_sweep():
+                whole = f"{override.key_or_group}=int({str(override.input_line).partition('=')[2]})"
+                found = [replace(item, fix=whole) if "a whole number" in item.what else item for item in found]
+            findings += found
         else:
             findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()]))
     mine = {override.key_or_group for override in values}
@@ -139,8 +144,16 @@ def values_of(override: Override) -> list[Any]:
     return [_plain(override.value())]
 
 
+def value_of(words: Sequence[str], key: str) -> str | None:
+    """The value a command line gives to a plain key; None where it gives none, or `null`."""
+    said = [values_of(override) for override in parse(words)[0] if override.key_or_group == key]
+    return str(said[-1][0]) if said and said[-1] and said[-1][0] not in (None, "") else None
+
+
 def _swept(override: Override) -> Iterable[Any]:
     sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        return [sweep.start]  # whose kind is that of what is drawn; the numbers are looked at run by run
     return sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator()
 
 

@@ -17,11 +17,12 @@ from r1lab.report import words
 _LONGEST = 120_000  # no single value in a page is longer, whatever was logged
 
 
-def render(template: str, script: str | None = None, **values: Any) -> str:
+def render(template: str, *scripts: str, **values: Any) -> str:
     """Fill a template that lies beside this module.
 
-    `script` names the one script that the page may run. The page's content policy allows nothing from elsewhere and no
-    other script, so that hostile text in a completion could not run even if it stood in the page unescaped.
+    `scripts` name the files that the page may run, as one script. The page's content policy allows nothing from
+    elsewhere and no other script, so that hostile text in a completion could not run even if it stood in the page
+    unescaped.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -38,7 +39,7 @@ def render(template: str, script: str | None = None, **values: Any) -> str:
         "cut": words.cut,
     }
     environment.globals |= {"value_of": words.value_of}
-    code = (Path(__file__).parent / script).read_text(encoding="utf-8") if script else ""
+    code = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in scripts)
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     policy = f"'sha256-{digest}'" if code else "'none'"
     return environment.get_template(template).render(script=Markup(code), script_policy=Markup(policy), **values)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from rich.markup import escape
@@ -13,18 +14,16 @@ from rich.table import Table
 
 from r1lab.errors import ReportError
 from r1lab.report.charts import Chart
+from r1lab.report.parallel import parallel
 from r1lab.report.plots import COLOURS, Line, Point, curves, scatter
 from r1lab.report.records import Run, is_run, read_run
 from r1lab.report.rendering import render, write
 from r1lab.report.score import Estimate, as_number, final, is_value, lower_is_better
 from r1lab.report.settings import differences, shown
+from r1lab.report.tries import as_asked, tries_of
 from r1lab.report.words import clean, cut, duration, value_of
 
-_METRICS, _PLOTS, _NAMED = (
-    4,
-    4,
-    8,
-)  # columns of further metrics, plots against a parameter, runs with a colour of their own
+_METRICS, _PLOTS, _NAMED = 4, 4, 8  # columns of further metrics, plots against a parameter, runs with a colour
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Row:
     key: str  # the objective's metric
     objective: Estimate | None
     metrics: dict[str, float | None]
+    lower: bool = False  # whether less of the objective is better
 
     @property
     def status(self) -> str:
@@ -47,12 +47,17 @@ class Row:
     def cause(self) -> str:
         return self.run.cause or ""
 
+    @property
+    def tries(self) -> str:
+        return tries_of(self.run)
 
-def read_sweep(folder: Path, objective: str | None = None) -> list[Row]:
+
+def read_sweep(folder: Path, objective: str | None = None, direction: str | None = None) -> list[Row]:
     """The runs under a multirun's folder, best first; failed and unfinished ones last.
 
     `objective` is the metric to sort by; without it the one that the runs name in their summary, else eval/accuracy.
-    Higher is better, but for losses, divergences and times. Raises ReportError when the folder cannot be read or holds
+    `direction` is "maximize" or "minimize"; without it what the runs' config says in `sweep.direction`, else higher is
+    better but for losses, divergences and times. Raises ReportError when the folder cannot be read or holds
     no run, or when the runs that finished know other metrics but not this one.
     """
     folder = Path(folder)
@@ -70,9 +75,10 @@ def read_sweep(folder: Path, objective: str | None = None) -> list[Row]:
     if objective:
         _require(objective, runs)
     metrics = _key_metrics(runs, key)
+    lower = _lower(runs, key, direction)
     rows = [
-        Row(run.path.name, run, settings, key, final(run, key), {m: _metric(run, m) for m in metrics})
-        for run, settings in zip(runs, differences(runs), strict=True)
+        Row(run.path.name, run, settings, key, final(run, key), {m: _metric(run, m) for m in metrics}, lower)
+        for run, settings in zip(runs, differences([as_asked(run) for run in runs]), strict=True)
     ]
     return sorted(rows, key=_rank)
 
@@ -97,23 +103,47 @@ def sweep_table(rows: Sequence[Row]) -> Table:
             *(value_of(key, row.metrics[key]) for key in metrics),
             _time(row),
         ]
-        cause = f": {escape(clean(cut(row.cause, 300)))}" if row.cause else ""
+        told = "; ".join(text for text in (cut(row.cause, 300), row.tries) if text)
+        cause = f": {escape(clean(told))}" if told else ""
         table.add_row(*(escape(clean(cell)) for cell in cells), f"[{colour}]{row.status}[/]{cause}")
     return table
 
 
-def write_sweep(folder: Path, objective: str | None = None) -> Path:
+def best_of(rows: Sequence[Row]) -> Row | None:
+    """The best run of a sweep; None where none finished with a value of the objective."""
+    return rows[0] if rows and rows[0].status == "finished" and rows[0].objective else None
+
+
+def record_of(best: Row) -> dict[str, Any]:
+    """The best run for scripts."""
+    return {
+        "run": best.name,
+        "metric": best.key,
+        "direction": "minimize" if best.lower else "maximize",
+        "value": best.objective.value if best.objective else None,
+        "settings": best.settings,
+    }
+
+
+def said_of(best: Row) -> str:
+    """The best run in a line."""
+    settings = " ".join(f"{key}={shown(value)}" for key, value in best.settings.items())
+    return clean(f"run {best.name}: {best.key} {_value(best)}  {settings}").strip()
+
+
+def write_sweep(folder: Path, objective: str | None = None, direction: str | None = None) -> Path:
     """Write the sweep's page, sweep.html, into its folder and return its path. Raises ReportError as `read_sweep`
     does."""
-    rows = read_sweep(folder, objective)
-    best = rows[0] if rows and rows[0].status == "finished" and rows[0].objective else None
+    rows = read_sweep(folder, objective, direction)
+    best = best_of(rows)
     page = render(
         "sweep.html.j2",
-        script="sort.js",
+        "sort.js",
+        "parallel.js",
         name=Path(folder).absolute().name,
         folder=str(Path(folder).absolute()),
         key=rows[0].key,
-        direction="lower is better" if lower_is_better(rows[0].key) else "higher is better",
+        direction="lower is better" if rows[0].lower else "higher is better",
         best=best,
         best_value=value_of(best.key, best.objective.value) if best and best.objective else "",
         best_interval=_interval(best),
@@ -121,6 +151,11 @@ def write_sweep(folder: Path, objective: str | None = None) -> Path:
         counts=[(s, sum(row.status == s for row in rows)) for s in ("finished", "failed", "unfinished")],
         header=["run", "status", *rows[0].settings, rows[0].key, *rows[0].metrics, "time"],
         table=[(row, _link(row), _columns(row)) for row in rows],
+        parallel=parallel(
+            [(r.name, r.settings, r.objective.value if r.objective else None) for r in rows if r.status == "finished"],
+            rows[0].key,
+            rows[0].lower,
+        ),
         plots=_parameter_plots(rows),
         overlays=_overlays(rows),
     )
@@ -130,6 +165,15 @@ def write_sweep(folder: Path, objective: str | None = None) -> Path:
 def _named_objective(runs: Sequence[Run]) -> str:
     named = (run.summary.get("objective") for run in runs)
     return next((name for name in named if isinstance(name, str) and name), "eval/accuracy")
+
+
+def _lower(runs: Sequence[Run], key: str, direction: str | None) -> bool:
+    """Whether less of the objective is better. Raises ReportError for a direction that is none."""
+    said = [sweep.get("direction") for run in runs if isinstance(sweep := run.config.get("sweep"), dict)]
+    asked = direction or next((word for word in said if word), None)
+    if asked not in (None, "maximize", "minimize"):
+        raise ReportError(f"{asked} is no direction: maximize or minimize")
+    return lower_is_better(key) if asked is None else asked == "minimize"
 
 
 def _require(objective: str, runs: Sequence[Run]) -> None:
@@ -157,7 +201,7 @@ def _rank(row: Row) -> tuple[int, bool, float]:
     """Finished runs by their objective, those without one behind them; then the unfinished and the failed."""
     order = {"finished": 0, "unfinished": 1, "failed": 2}[row.status]
     value = row.objective.value if row.objective else 0.0
-    return order, row.objective is None, value if lower_is_better(row.key) else -value
+    return order, row.objective is None, value if row.lower else -value
 
 
 def _columns(row: Row) -> list[tuple[str, str]]:

@@ -11,7 +11,6 @@ where comparing raised an exception.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import math
@@ -23,13 +22,14 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any
 
+from r1lab.processes.leash import die_with
+
 TOO_LONG = "too long"
 FAULTY = "faulty"
 GRACE = 2.0  # seconds of processor time that native code gets on top, since it cannot be interrupted
 MEMORY = 4 << 30  # bytes of address space
 FAR = 1e-3
 NEAR = 1e-5  # of the gold number's size: how far a rounded one may be off
-PR_SET_PDEATHSIG = 1
 
 
 class TooLong(BaseException):
@@ -39,11 +39,7 @@ class TooLong(BaseException):
 def main(seconds: float) -> None:
     """Serve until the pipe is closed or the parent is gone."""
     logging.disable()
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            return
+    die_with(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGVTALRM, _too_long)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

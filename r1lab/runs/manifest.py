@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from r1lab.plan.hardware import cores, gpus, memory_gb
 from r1lab.runs.folder import RunFolder
+from r1lab.runs.sweeps import SweepLedger
 
 PACKAGES = (
     "r1lab",
@@ -62,9 +63,10 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 def start(folder: RunFolder, cfg: DictConfig, typed: str = "") -> None:
     """Write the manifest of a run that begins, or add a resumption to the one that is there."""
     manifest = folder.read_json("manifest.json")
+    tries = SweepLedger(folder.path.parent).tries(folder.path.name)
     if manifest:
         resumed = [*manifest.get("resumed", []), now()]
-        manifest.update(resumed=resumed, status="running", cause=None, ended=None, exit=None)
+        manifest.update(resumed=resumed, status="running", cause=None, ended=None, exit=None, tries=tries)
         folder.write_json("manifest.json", manifest)
         return
     folder.write_json(
@@ -84,6 +86,7 @@ def start(folder: RunFolder, cfg: DictConfig, typed: str = "") -> None:
             "cause": None,
             "exit": None,
             "resumed": [],
+            "tries": tries,
         },
     )
 

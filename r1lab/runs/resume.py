@@ -15,6 +15,7 @@ PLACE = (  # where and how it runs and who is told of it, not what it computes
     "sandbox",
     "hub",
     "tracker",
+    "sweep",
     "debug",
     "dry_run",
     "resume",

@@ -127,7 +127,8 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
     """How the runs in a folder stand that were started without a queue."""
     found = []
     for file in sorted(folder.rglob("manifest.json")):
-        if file.parent.resolve() in queued:
+        aside = any(part.startswith(".") for part in file.relative_to(folder).parts)  # what a sweep's earlier try left
+        if aside or file.parent.resolve() in queued:
             continue
         run = RunFolder(file.parent)
         manifest = run.read_json("manifest.json")

@@ -1,35 +1,98 @@
-"""task=eval: n samples per held-out problem; pass@1, pass@k and maj@k, each with a 95 % interval over problems."""
+"""task=eval: benchmarks, or a dataset's held-out problems; each number with its interval and what speaks against it."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from datasets import Dataset
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from r1lab.data import loading as data
 from r1lab.engines.base import Completion, Engine, Sampling
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import DataError, EngineError
-from r1lab.evaluation.metrics import estimate, majority_at_k, pass_at_k
+from r1lab.evaluation.fingerprint import versions
+from r1lab.evaluation.judging import UNVERIFIABLE
+from r1lab.evaluation.measures import measures
+from r1lab.evaluation.questions import digest
+from r1lab.evaluation.records import Problem, Record, Sample
+from r1lab.evaluation.result import keep, metrics_of, result_of, sentences
 from r1lab.evaluation.sampling import Sampled, score, summary
 from r1lab.generation.engines import ready
 from r1lab.models import loading as models
 from r1lab.rewards.answers import final_answer
-from r1lab.rewards.base import build_all
+from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
-from r1lab.tasks.quiet import quiet
+from r1lab.tasks.quiet import named, quiet
 from r1lab.tasks.training import diagnosis
 from r1lab.trainers.progress import Counter
 
+SHOWN = 40  # completions of each benchmark on the run's page
+
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """Evaluate a model.
+    """Evaluate a model on the benchmarks that are chosen, else on the dataset's held-out problems."""
+    quiet()
+    return benchmarks(cfg, folder) if cfg.benchmark else held_out(cfg, folder)
+
+
+def benchmarks(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Evaluate a model on benchmarks, by the run's evaluator.
+
+    Returns:
+        `eval/NAME/pass@1` and the other measures of each, with `_low` and `_high`; notes to be read.
+
+    Raises:
+        UserError: a benchmark or the model cannot be loaded.
+        DataError: nothing of a benchmark could be judged.
+    """
+    began = time.monotonic()
+    found: dict[str, float] = {}
+    notes: list[str] = []
+    shown: list[dict[str, Any]] = []
+    for record in named(cfg.evaluator._target_)(cfg, folder.path):
+        result = result_of(record, list(cfg.benchmark[record.benchmark].k))
+        keep(folder.path, record, result)
+        notes += sentences(result)
+        found |= metrics_of(result)
+        shown += shown_of(record, len(shown))
+        write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in shown))
+        manifest.add(folder, model=record.made_by.get("model") or {})
+    seconds = round(time.monotonic() - began, 2)
+    folder.append("metrics.jsonl", [{"step": 0, "time": seconds, **found}])
+    first = next(name for name in found if name.endswith(("/pass@1", "/points")))
+    objective = cfg.objective if cfg.objective in found else first
+    return {**found, "notes": notes, "objective": objective, "eval_seconds": seconds}
+
+
+def shown_of(record: Record, start: int) -> list[dict[str, Any]]:
+    """A benchmark's first completions as the run's page reads them."""
+    numbered = enumerate(record.problems, start)
+    every = ((number, problem, j, s) for number, problem in numbered for j, s in enumerate(problem.samples))
+    return [
+        {
+            "step": 0,
+            "problem": number,
+            "sample": j,
+            "prompt": problem.prompt,
+            "completion": sample.text,
+            "solution": problem.gold,
+            "rewards": {record.benchmark: sample.score},
+            "tokens": sample.tokens,
+            "finish": sample.finish,
+        }
+        for number, problem, j, sample in islice(every, SHOWN)
+    ]
+
+
+def held_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Evaluate a model on the dataset's held-out problems, by the run's rewards.
 
     Returns:
         `eval/<reward>` means, and by the first reward `eval/pass@1`, `eval/pass@k` and `eval/maj@k` for each k of
@@ -38,7 +101,6 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     Raises:
         DataError: the dataset holds no problem out.
     """
-    quiet()
     splits = data.load(cfg.dataset, "eval")
     rows = splits.test.select(range(min(cfg.eval.problems, len(splits.test))))
     if len(rows) == 0:
@@ -55,12 +117,15 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     refuse_failures(completions)
     sampled = score(rows, completions, rewards)
     write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in sampled.records(0)))
-    metrics = {**summary(sampled, diagnosis(cfg)), **at_k(sampled, rewards[0].__name__, list(cfg.task.k))}
+    record = record_of(cfg, sampled, rewards[0], sampling, folder.read_json("manifest.json").get("model") or {})
+    result = result_of(record, list(cfg.task.k))
+    keep(folder.path, record, result)
+    metrics = {**summary(sampled, diagnosis(cfg)), **at_k(record, list(cfg.task.k))}
     seconds = round(time.monotonic() - began, 2)
     write_atomic(folder.path / "metrics.jsonl", dumps({"step": 0, "time": seconds, **metrics}) + "\n")
     return {
         **metrics,
-        "notes": [sentence(name, metrics) for name in metrics if "@" in name and f"{name}_low" in metrics],
+        "notes": sentences(result),
         "objective": cfg.objective,
         "problems": len(rows),
         "samples": cfg.task.n,
@@ -99,44 +164,54 @@ def refuse_failures(completions: list[list[Completion]]) -> None:
         raise EngineError(f"{what}\n    fix      mend the cause and evaluate again; nothing was measured")
 
 
-def sentence(name: str, metrics: dict[str, float]) -> str:
-    """One estimate with its interval, to be read."""
-    low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
-    return f"{name.removeprefix('eval/')} {metrics[name]:.1%} (95 % interval {low:.1%} to {high:.1%})"
+def problems_of(sampled: Sampled, name: str) -> tuple[Problem, ...]:
+    """What was sampled of a dataset, with one reward's scores, as records keep it."""
+    problems = []
+    for row, completions, scores in zip(sampled.rows, sampled.completions, sampled.scores[name], strict=True):
+        prompt, gold = data.last_user_text(row["prompt"]), row.get("solution")
+        samples = [
+            Sample(item.text, score, final_answer(item.text), item.finish, item.tokens, item.prompt_tokens)
+            for item, score in zip(completions, scores, strict=True)
+        ]
+        samples = [replace(s, reason=UNVERIFIABLE) if s.score is None else s for s in samples]
+        problems.append(Problem(digest([repr(row["prompt"])]), prompt, gold, tuple(samples)))
+    return tuple(problems)
 
 
-log = logging.getLogger("r1lab")
-RIGHT = "the gold answer"  # right answers agree with each other, however they are spelt
+def record_of(cfg: DictConfig, sampled: Sampled, reward: Reward, sampling: Sampling, model: dict[str, Any]) -> Record:
+    """An evaluation of a dataset, decided by one reward."""
+    problems = problems_of(sampled, reward.__name__)
+    how = {key: getattr(sampling, key) for key in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
+    made_by = {
+        "evaluator": "native",
+        "versions": versions(cfg.engine.name),
+        "model": {**model, "name": cfg.model.name, "repo": cfg.model.repo, "path": cfg.model.path},
+        "prompt": digest(sorted(repr(prompt) for prompt in sampled.rows["prompt"])),
+        "template": model.get("template"),
+        "sampling": {**how, "samples": sampling.n},
+        "data": digest(sorted(f"{problem.id}\0{problem.gold}" for problem in problems)),
+        "scorer": OmegaConf.to_container(cfg.reward[reward.__name__], resolve=True),
+    }
+    return Record(cfg.dataset.name, sampling.n, problems, made_by)
 
 
-def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:
-    """pass@k and maj@k by one reward, over the problems of which it could score at least k samples.
+def at_k(record: Record, ks: list[int]) -> dict[str, float]:
+    """The measures of a record as the run's own metrics.
 
-    `eval/problems_skipped` counts the problems of which it could score none; where fewer than all problems count for a
-    k, `eval/pass@k_problems` says how many do.
+    `eval/problems_skipped` counts the problems of which no sample could be scored; where fewer than all problems count
+    for a k, `eval/pass@k_problems` says how many do, which may be none.
 
     Raises:
-        DataError: it could score nothing.
+        DataError: nothing could be scored.
     """
-    right = sampled.right(reward)
-    if not any(right):
-        raise DataError(f"reward {reward} could score no problem: there is nothing to measure")
-    metrics: dict[str, float] = {"eval/problems_skipped": sum(not row for row in right)}
-    for k in sorted({1, *ks}):
-        kept = [i for i, row in enumerate(right) if len(row) >= k]
-        if not kept:
-            log.warning("pass@%d needs %d scored samples, and reward %s skipped some of every problem", k, k, reward)
-            metrics[f"eval/pass@{k}_problems"] = 0
-            continue
-        if len(kept) < len(right):
-            metrics[f"eval/pass@{k}_problems"] = len(kept)
-        passed = [pass_at_k(len(right[i]), sum(right[i].values()), k) for i in kept]
-        metrics |= estimate(passed).record(f"eval/pass@{k}")
-        if k > 1:
-            answers = [
-                [RIGHT if ok else final_answer(sampled.completions[i][j].text) for j, ok in right[i].items()]
-                for i in kept
-            ]
-            votes = [majority_at_k(texts, list(right[i].values()), k) for texts, i in zip(answers, kept, strict=True)]
-            metrics |= estimate(votes).record(f"eval/maj@{k}")
+    found = measures(record, ks)
+    judged = [any(sample.score is not None for sample in problem.samples) for problem in record.problems]
+    metrics: dict[str, float] = {"eval/problems_skipped": judged.count(False)}
+    for name, value in found.items():
+        if not name.startswith("avg@"):
+            metrics |= value.record(f"eval/{name}")
+    for name in (f"pass@{k}" for k in sorted({1, *ks})):
+        count = found[name].problems if name in found else 0
+        if count < len(record.problems):
+            metrics[f"eval/{name}_problems"] = count
     return metrics

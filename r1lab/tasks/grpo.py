@@ -33,7 +33,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     if args.use_vllm and args.vllm_mode == "colocate":
         colocated.prepare(cfg)
     if args.beta and adapter is None:
-        args.model_init_kwargs = as_loaded(model, cfg.model, args, folder.path / "reference")
+        args.model_init_kwargs = as_loaded(model, cfg.model, folder.path / "reference")
     trainer = GRPO(
         model=model,
         args=args,

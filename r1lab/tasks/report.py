@@ -11,14 +11,15 @@ from rich.console import Console
 from r1lab.errors import ReportError
 from r1lab.report.page import write_page
 from r1lab.report.pipeline import is_pipeline, write_pipeline
-from r1lab.report.sweep import read_sweep, sweep_table, write_sweep
+from r1lab.report.sweep import best_of, read_sweep, record_of, said_of, sweep_table, write_sweep
+from r1lab.runs.sweeps import SweepLedger
 
 
 def run(cfg: DictConfig) -> None:
     """Write the page of `task.run`, the folder of a run, a pipeline or a sweep.
 
     Raises:
-        ReportError: it is none of them.
+        ReportError: it is none of them, or no run of the sweep has `task.metric`.
     """
     target = Path(cfg.task.run)
     console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
@@ -30,6 +31,10 @@ def run(cfg: DictConfig) -> None:
         return
     if not any((path / "run.yaml").is_file() for path in target.glob("*")):
         raise ReportError(f"{target} holds neither a run (run.yaml), a pipeline (pipeline.json) nor a sweep of runs")
-    page = write_sweep(target)
-    console.print(sweep_table(read_sweep(target)))
+    page = write_sweep(target, cfg.task.metric, cfg.task.direction)
+    rows = read_sweep(target, cfg.task.metric, cfg.task.direction)
+    console.print(sweep_table(rows))
+    if best := best_of(rows):
+        SweepLedger(target).pick(record_of(best))
+        console.print(said_of(best), markup=False)
     console.print(str(page), markup=False)

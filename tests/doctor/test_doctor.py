@@ -175,3 +175,14 @@ def test_what_an_experiment_needs(r1lab: CommandLine) -> None:
     assert checks["login: hub"]["state"] == MISSING
     assert r1lab("task=doctor", "trainer.use_liger_kernel=true").code == 2
     assert "has no meaning" in r1lab.refused("task=eval", "experiment=olympiccoder-7b")
+
+
+def test_lighteval_is_missing_only_where_it_evaluates(
+    r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("r1lab.config.evaluating.SOURCE", tmp_path / "source")
+    check = checks_of(r1lab("task=doctor", "task.json=true").out)["lighteval"]
+    assert (check["state"], check["found"]) == (OK, "not here, and not asked for")
+    check = checks_of(r1lab("task=doctor", "task.json=true", "evaluator=lighteval").out)["lighteval"]
+    assert (check["state"], check["found"]) == (MISSING, "there is no .venv-eval/bin/python")
+    assert check["todo"] == "make install-eval"

@@ -2,10 +2,11 @@
 
     python -m tests.drill.cluster_kills            # what `make drill` runs: fifty kills
 
-Each run takes two nodes that train and one that serves. A kill hits a rank, the server, a supervisor, a node or a
-slurmd. After it the run must go on by itself (node, slurmd) or be FAILED with the cause that it was (rank, server,
-supervisor); then its script is submitted again. No process may be left over, no whole checkpoint lost, and every step
-is written once.
+Forty hit runs of a task that counts, on two nodes that train and one that serves: a rank, the server, a supervisor, a
+node or a slurmd. Ten hit GRPO trainings of the tiny model on a node each. After a kill the run must go on by itself
+(node, slurmd) or be FAILED with the cause that it was (rank, server, supervisor); then its script is submitted again.
+No process may be left over, no whole checkpoint lost, and every step is written once. A training that has ended must be
+equal to one that was left alone: every metric but the clocks, every completion, every weight.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.measure import keep
 from r1lab.notebook import compose
@@ -32,12 +35,29 @@ from r1lab.slurm.script import header, script
 from r1lab.slurm.states import Status, status
 from tests.conftest import SMALL
 from tests.drill.counting import STEPS
+from tests.drill.kills import difference
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_nodes import stand_in_server
 
+TRAINING = (  # steps enough to be hit between two of them
+    *SMALL,
+    "task=grpo",
+    "trainer.max_steps=120",
+    "trainer.save_steps=7",
+    "trainer.per_device_train_batch_size=8",
+    "trainer.num_generations=4",
+    "trainer.steps_per_generation=3",
+    "trainer.max_completion_length=16",
+    "eval.every=0.5",
+)
 KINDS = ("rank", "server", "supervisor", "node", "slurmd")
-GOES_ON = ("node", "slurmd")
-CAUSES = {"rank": "training process", "server": "the server on", "supervisor": "the supervisor on"}
+WITHOUT_SERVER = tuple(kind for kind in KINDS if kind != "server")
+CAUSES = {
+    "rank": ("training process", "the training process"),
+    "server": "the server on",
+    "supervisor": "the supervisor on",
+}
+MARKS = {"rank": "r1lab.launch.worker", "server": "/vllm serve", "supervisor": "r1lab.launch.slurm_node"}
 
 
 class Drill:
@@ -49,23 +69,30 @@ class Drill:
         dice: which choose what is killed, and when.
     """
 
+    calm = 30  # steps at most between two kills
+
     def __init__(self, cluster: Cluster, folder: Path, dice: random.Random):
         self.cluster, self.folder, self.dice = cluster, folder, dice
         self.run = RunFolder(folder)
+        cfg = self.config()
+        self.run.write_config(cfg)
+        (folder / "slurm.sh").write_text(script(cfg, header(cfg, folder / "slurm.log"), [0], str(folder)))
+        self.submit()
+
+    def config(self) -> DictConfig:
+        """What is run."""
         engine = {"name": "vllm", "mode": "server", "nodes": 1, "start_timeout": 120.0}
         changes = {
             "task": {"name": "counting", "_target_": "tests.drill.counting.run"},
             "accelerator": {"device": "cuda", "gpus": 1, "processes": 1, "nodes": 2, "kind": "ddp"},
-            "engine": engine | {"command": str(stand_in_server(folder))},
+            "engine": engine | {"command": str(stand_in_server(self.folder))},
             "model": {"path": "/a/model", "build": None},
         }
         cfg = resolve(compose(*SMALL))
         OmegaConf.set_struct(cfg, False)
         cfg.task = changes.pop("task")
         cfg.merge_with(changes)
-        self.run.write_config(cfg)
-        (folder / "slurm.sh").write_text(script(cfg, header(cfg, folder / "slurm.log"), [0], str(folder)))
-        self.submit()
+        return cfg
 
     def submit(self) -> None:
         env = {"STAND_IN_FOLDER": str(self.folder)}
@@ -86,6 +113,7 @@ class Drill:
         return max((int(path.parent.name.rpartition("-")[2]) for path in whole), default=0)
 
     def starts(self) -> list[dict[str, Any]]:
+        """What each start wrote when it began."""
         file = self.folder / "starts.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
@@ -104,24 +132,24 @@ class Drill:
             (pid,) = [pid for pid, words in self.cluster.pids(node=number) if words.startswith("slurmd -D")]
             os.kill(pid, signal.SIGKILL)
             return f"slurmd of n{number}"
-        marks = {"rank": "r1lab.launch.worker", "server": "/vllm serve", "supervisor": "r1lab.launch.slurm_node"}
         mine = str(self.folder)
         found = [
             (pid, words)
             for pid, words in self.cluster.pids()
-            if marks[kind] in words
+            if MARKS[kind] in words
             and mine in words
             and not words.startswith(("srun", "/bin/bash", "bash"))
             and "launch.agent" not in words
             and "keeper.py" not in words
         ]
+        assert found, (kind, self.cluster.pids())
         pid, words = self.dice.choice(found)
         os.kill(pid, signal.SIGKILL)
         return words[-60:]
 
     def strike(self, kind: str) -> dict[str, Any]:
         """Let the run go on for a while, kill, and look at what becomes of it; the record of that."""
-        goal = self.step() + self.dice.randint(1, 30)
+        goal = self.step() + self.dice.randint(1, self.calm)
         self.cluster.wait_for(lambda: self.step() >= goal or self.ended(), 200)
         if self.ended():
             return {}
@@ -144,9 +172,10 @@ class Drill:
             self.submit()
             self.cluster.wait_for(lambda: len(self.starts()) > starts or self.ended(), 200)
         assert not self.ended() or self.state() == "COMPLETED", (record, self.told())
-        if kind != "slurmd":
+        if kind != "slurmd" and "step" in self.starts()[-1]:
             record["resumed_from"] = self.starts()[-1]["step"]
             assert record["resumed_from"] >= before, record
+        assert self.checkpoint() >= before, record
         return record
 
     def finish(self) -> None:
@@ -159,7 +188,42 @@ class Drill:
         self.cluster.wait_for(lambda: self.cluster.processes(str(self.folder)) == [], 20)
 
 
-def drill(cluster: Cluster, folder: Path, kills: int, seed: int, kinds: tuple[str, ...] = KINDS) -> dict[str, Any]:
+class Training(Drill):
+    """A run that trains the tiny model on one node; `whole` is the folder of the one that was left alone."""
+
+    whole: Path
+
+    def config(self) -> DictConfig:
+        cfg = resolve(compose(*TRAINING))
+        cfg.cluster.kind = "slurm"
+        return cfg
+
+    def starts(self) -> list[dict[str, Any]]:
+        manifest = self.run.read_json("manifest.json")
+        return [{"at": moment} for moment in [manifest["started"], *manifest["resumed"]]] if manifest else []
+
+    def finish(self) -> None:
+        self.cluster.wait_for(self.ended, 600)
+        assert self.state() == "COMPLETED", self.told()
+        assert (fault := difference(self.whole, self.folder)) is None, fault
+        self.cluster.wait_for(lambda: self.cluster.processes(str(self.folder)) == [], 20)
+
+
+def left_alone(folder: Path) -> Path:
+    """The training that nothing happens to."""
+    done = subprocess.run([sys.executable, "-m", "r1lab", *TRAINING, f"hydra.run.dir={folder}"], timeout=900)
+    assert done.returncode == 0
+    return folder
+
+
+def drill(
+    cluster: Cluster,
+    folder: Path,
+    kills: int,
+    seed: int,
+    kinds: tuple[str, ...] = KINDS,
+    run: type[Drill] = Drill,
+) -> dict[str, Any]:
     """Kill `kills` times over as many runs as that takes."""
     dice = random.Random(seed)
     hits: list[dict[str, Any]] = []
@@ -167,7 +231,7 @@ def drill(cluster: Cluster, folder: Path, kills: int, seed: int, kinds: tuple[st
     while len(hits) < kills:
         runs += 1
         (folder / f"run-{runs}").mkdir(parents=True)
-        one = Drill(cluster, folder / f"run-{runs}", dice)
+        one = run(cluster, folder / f"run-{runs}", dice)
         while len(hits) < kills and not one.ended():
             if record := one.strike(dice.choice(kinds) if len(hits) >= len(kinds) else kinds[len(hits)]):
                 hits.append(record)
@@ -180,13 +244,20 @@ def drill(cluster: Cluster, folder: Path, kills: int, seed: int, kinds: tuple[st
 def main() -> None:
     """Entry of the drill; writes benchmarks/results/cluster_kills.json."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=40, help="of runs that count")
+    parser.add_argument("--trainings", type=int, default=10, help="kills of runs that train")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder) / "cluster")
+        place = Path(folder)
+        cluster = Cluster(place / "cluster")
         try:
-            keep("cluster_kills", drill(cluster, Path(folder) / "runs", options.kills, options.seed))
+            result = drill(cluster, place / "runs", options.kills, options.seed) if options.kills else {}
+            if options.trainings:
+                Training.whole = left_alone(place / "whole")
+                words = (options.trainings, options.seed, WITHOUT_SERVER, Training)
+                result["trainings"] = drill(cluster, place / "trainings", *words)
+            keep("cluster_kills" if options.kills else "cluster_kills_trainings", result)
         finally:
             cluster.stop()
 

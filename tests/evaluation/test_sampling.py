@@ -10,10 +10,17 @@ from datasets import Dataset
 from r1lab.engines.base import Completion, Conversation, OnProgress, Sampling
 from r1lab.errors import DataError, RewardError
 from r1lab.evaluation.metrics import wilson
+from r1lab.evaluation.records import Record
 from r1lab.evaluation.sampling import Sampled, mean_of, sample_and_score, summary
 from r1lab.rewards import load
 from r1lab.rewards.base import Failure, Reward
-from r1lab.tasks.eval import at_k
+from r1lab.tasks import eval as task
+
+
+def at_k(sampled: Sampled, reward: str, ks: list[int]) -> dict[str, float]:
+    """The task's metrics of a sampling."""
+    problems = task.problems_of(sampled, reward)
+    return task.at_k(Record("rows", len(sampled.completions[0]), problems, {}), ks)
 
 
 class Told:
@@ -105,7 +112,7 @@ def test_pass_and_majority_at_k_leave_out_what_cannot_be_verified(sampled: Sampl
 def test_nothing_to_measure_is_said() -> None:
     sampled = sample_and_score(Told([["x"]]), rows([None]), [load("accuracy")], Sampling())
     assert "eval/accuracy" not in summary(sampled) and summary(sampled)["eval/skipped/accuracy"] == 1.0
-    with pytest.raises(DataError, match="reward accuracy could score no problem"):
+    with pytest.raises(DataError, match="rows: no problem could be judged"):
         at_k(sampled, "accuracy", [1])
 
 

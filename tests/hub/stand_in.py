@@ -84,7 +84,7 @@ class StandIn:
             def answer(self) -> None:
                 hub.answer(self)
 
-            do_GET = do_POST = do_PUT = answer
+            do_GET = do_HEAD = do_POST = do_PUT = answer
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -157,14 +157,17 @@ class StandIn:
         if fault and fault.what == "lost":
             request.close_connection = True
             return
-        text = json.dumps(content).encode()
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        if isinstance(content, bytes):
+            headers |= {"X-Repo-Commit": digest(path), "ETag": f'"{blob(content)}"'}
         request.send_response(status)
         for name, value in headers.items():
             request.send_header(name, value)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(text)))
         request.end_headers()
-        request.wfile.write(text)
+        if request.command != "HEAD":
+            request.wfile.write(text)
 
     def route(self, request: BaseHTTPRequestHandler, path: str, body: bytes) -> Any:
         if request.command == "PUT" and path.startswith("/lfs/"):  # the storage: it knows no token
@@ -182,6 +185,8 @@ class StandIn:
             return self.create(user, json.loads(body))
         if found := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
             return self.batch(json.loads(body))
+        if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            return self.file(*found.groups())
         found = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(\w+)(?:/(.+))?)?", path)
         if not found:
             raise Refused(404)
@@ -200,6 +205,17 @@ class StandIn:
         if verb is None:
             return {"id": name, "private": repo.private, "siblings": [], "tags": [], "downloads": 0, "likes": 0}
         return verbs[verb](repo, rest or "", body)
+
+    def file(self, name: str, revision: str, file: str) -> bytes:
+        """A file of a model, as it is downloaded."""
+        repo = self.repos.get(("model", name))
+        if repo is None:
+            raise Refused(404, "RepoNotFound")
+        line = next((line for line in repo.branches.values() if line[-1].id == revision), None)
+        line = line or repo.branches.get(revision)
+        if line is None or file not in line[-1].files:
+            raise Refused(404, "EntryNotFound" if line else "RevisionNotFound")
+        return line[-1].files[file]
 
     def create(self, user: dict[str, Any], asked: dict[str, Any]) -> Any:
         owner = asked.get("organization") or user["name"]

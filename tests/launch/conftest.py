@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import r1lab, write
+
+__all__ = ["r1lab", "write"]
+
 CONF = """\
 name: mine
 _target_: mytasks.run

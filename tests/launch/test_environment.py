@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
-from r1lab.launch import PARENT
 from r1lab.launch.environment import SCRUBBED, environment
 from r1lab.launch.local import launch
 from r1lab.notebook import compose, run
+from r1lab.processes import PARENT
 from tests.conftest import SMALL
 
 LEFT_OVER = {

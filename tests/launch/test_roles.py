@@ -23,6 +23,7 @@ def config(accelerator: dict[str, Any], engine: dict[str, Any], trainer: bool = 
 
 SERVER = {"name": "vllm", "mode": "server"}
 ALL = tuple(range(8))
+TASK = Roles(0, Train(0, 1, 1, ()))  # the one process of a task that trains nothing
 
 TABLE = [
     ("a laptop", {"device": "cpu", "processes": 1, "gpus": None}, {}, [Roles(0, Train(0, 1, 1))]),
@@ -79,13 +80,28 @@ TABLE = [
             Roles(2, None, Serve(1, 2, ALL, 8, 2, 1, 0)),
         ],
     ),
+    (
+        "nothing trains, and a server spans two nodes",
+        {"processes": 1},
+        {"name": "server", "nodes": 2, "tensor_parallel": 8, "pipeline_parallel": 2},
+        [Roles(0, Train(0, 1, 1, ()), Serve(0, 2, ALL, 8, 2, 1, 0)), Roles(1, None, Serve(1, 2, ALL, 8, 2, 1, 0))],
+    ),
+    (
+        "nothing trains, and two nodes of CPUs serve a copy each",
+        {"processes": 1, "device": "cpu", "gpus": None},
+        {"name": "server", "nodes": 2, "data_parallel": 2},
+        [Roles(0, Train(0, 1, 1, ()), Serve(0, 2, (), 1, 1, 2, 1)), Roles(1, None, Serve(1, 2, (), 1, 1, 2, 1))],
+    ),
+    ("nothing trains, and its own process starts the server", {"processes": 1}, {"name": "server", "nodes": 1}, [TASK]),
+    ("nothing trains, and the server is there", {"processes": 1}, {"name": "server", "urls": ["http://a/v1"]}, [TASK]),
     ("an address", {}, SERVER | {"urls": ["http://a:8000/v1"], "gpus": None}, [Roles(0, Train(0, 1, 8, ALL))]),
 ]
 
 
 @pytest.mark.parametrize(("accelerator", "engine", "wanted"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_roles(accelerator: dict[str, Any], engine: dict[str, Any], wanted: list[Roles]) -> None:
-    cfg = config(accelerator, engine)
+    trains = engine.get("name") != "server"
+    cfg = config(accelerator, engine, trains)
     assert roles(cfg) == tuple(wanted)
     assert nodes(cfg) == len(wanted)
     assert check_roles(cfg) == []

@@ -22,7 +22,7 @@ CLOCKS = ("time", "step_time")
 
 def r1lab(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "r1lab", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, env={**os.environ, **(env or {})})
+    return subprocess.run(command, capture_output=True, text=True, timeout=1000, env={**os.environ, **(env or {})})
 
 
 def records(folder: Path, stream: str = "metrics.jsonl") -> list[dict[str, Any]]:
@@ -89,3 +89,49 @@ def test_a_resumed_run_is_the_uninterrupted_one(small: tuple[str, ...], tmp_path
     first, second = (load_file(folder / "model/model.safetensors") for folder in (whole, broken))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     assert all(weight.numel() for weight in first.values())  # whole weights, also where they were spread
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_rejection_sampling_in_two_processes(small: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = (
+        "task=rft",
+        "task.n=2",
+        "task.problems=7",
+        "task.keep=0.0",
+        "reward=[coin_flip]",
+        "objective=eval/coin_flip",
+    )
+    more = ("accelerator.processes=2", "trainer.max_steps=2", "trainer.per_device_train_batch_size=2")
+    done = r1lab(*small, *words, *more, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    metrics = json.loads((folder / "metrics.json").read_text())
+    kept = [json.loads(line) for line in (folder / "kept.jsonl").read_text().splitlines()]
+    assert metrics["sampled"] == 14 and metrics["kept"] == len(kept) > 0
+    assert json.loads((folder / "manifest.json").read_text())["spread"]["processes"] == 2
+    assert [item["step"] for item in records(folder) if "loss" in item] == [1, 2]
+
+
+REFERENCES = {"read again": (), "adapter": ("adapter=lora",), "altered": ("model.rope.theta=20000",)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_reference_under_zero3_is_the_model_before_training(
+    small: tuple[str, ...], tmp_path: Path, cache: Path, name: str
+) -> None:
+    """At the first step the model is its reference: the divergence between them is 0, and not the next one's."""
+    folder = tmp_path / "run"
+    words = ("task=grpo", "trainer.beta=0.1", "trainer.max_steps=2", "trainer.per_device_train_batch_size=4")
+    words += ("trainer.num_generations=4", "trainer.max_completion_length=8", "trainer.learning_rate=0.01")
+    words += ("reward=[coin_flip]", "objective=eval/coin_flip")
+    done = r1lab(*small, *KINDS["zero3"], *words, *REFERENCES[name], f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    divergence = [item["kl"] for item in records(folder) if "loss" in item]
+    assert abs(divergence[0]) < 1e-6 < divergence[1]
+    if name == "altered":
+        (built,) = cache.rglob("model.safetensors")
+        first, second = load_file(built), load_file(folder / "reference/model.safetensors")
+        assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)

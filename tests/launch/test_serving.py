@@ -59,5 +59,18 @@ def test_the_words_of_a_part(name: str, engine: dict[str, Any], wanted: dict[str
     assert cfg.engine.max_model_len is None  # what a run's record says is left alone
 
 
+def test_a_part_of_a_server_whose_weights_nobody_replaces() -> None:
+    cfg = compose("task=generate", "dataset.max_prompt_tokens=100", "engine=server", "engine.command=/no/vllm")
+    cfg.accelerator.update({"device": "cuda", "gpus": 8})
+    cfg.engine.update({"nodes": 2, "tensor_parallel": 8, "pipeline_parallel": 2})
+    saved = {"weights": "/built/tiny", "tokenizer": "/run/tokenizer"}
+    second = roles(cfg)[1].serve
+    assert second is not None
+    words = " ".join(command_of(cfg, second, "10.0.0.2", 99, "10.0.0.1", saved))
+    assert words.startswith("/no/vllm serve /built/tiny ") and "--tokenizer /run/tokenizer" in words
+    assert "--node-rank 1 --master-addr 10.0.0.1" in words and "--headless" in words
+    assert "weight-transfer-config" not in words and "--max-model-len" not in words
+
+
 def pair(word: str, after: str) -> tuple[str, str | None]:
     return word[2:], None if after.startswith("--") else after

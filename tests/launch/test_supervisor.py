@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from r1lab.launch.serving import free_port
 from r1lab.notebook import compose
 from r1lab.plan.checks import resolve
+from r1lab.processes.health import free_port
+from r1lab.processes.keeper import below
 from r1lab.runs.folder import RunFolder
 from tests.conftest import SMALL
 from tests.launch.faults import alive
@@ -229,3 +230,22 @@ def test_two_nodes_of_one_run(start: Start, tmp_path: Path) -> None:
     first = json.loads((tmp_path / "failures/3-0.json").read_text())
     assert (first["rank"], first["node"]) == (1, 1) and "in run" in first["trace"]
     assert manifest(tmp_path)["cause"] == "RuntimeError: the loss is gone"
+
+
+def test_a_node_that_goes_dark_is_named(start: Start, tmp_path: Path) -> None:
+    """Stopped with all of its processes, it breaks no connection: the other one would wait for it in vain."""
+    changes = {"accelerator": {"nodes": 2, "processes": 1, "silence": 6.0}}
+    words = ("--addresses", "127.0.0.1,127.0.0.2", "--rendezvous", str(free_port()), "--attempt", "4-0")
+    first, second = (start("1 sleeps", "--index", str(index), *words, changes=changes) for index in range(2))
+    wait_for(lambda: len(list(tmp_path.glob("started-*"))) == 2)
+    dark = [second.pid, *below(second.pid)]
+    for pid in dark:
+        os.kill(pid, signal.SIGSTOP)
+    said, _ = first.communicate(timeout=100)
+    assert first.returncode == 1
+    cause = "a node failed: 127.0.0.2 gave no sign of life for 6 seconds (accelerator.silence)"
+    assert cause in said
+    assert manifest(tmp_path)["cause"] == cause
+    for pid in dark:
+        os.kill(pid, signal.SIGCONT)
+    assert second.wait(60) == 1  # it finds the record, and ends

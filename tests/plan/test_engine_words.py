@@ -93,6 +93,19 @@ def test_parallel_sizes_must_divide(r1lab: CommandLine, monkeypatch: pytest.Monk
     assert r1lab.accepts(*words, "engine.tensor_parallel=4", "engine.pipeline_parallel=2")
 
 
+def test_a_server_over_nodes_takes_a_queue_and_uses_their_gpus(
+    r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "executable", lambda engine: "/usr/bin/vllm")
+    monkeypatch.setattr("r1lab.plan.cluster.present", lambda: False)
+    words = ("task=generate", "engine=server", "engine.nodes=2")
+    row = r1lab.one(*words, "engine.data_parallel=2", "accelerator=cpu")
+    assert row["what"] == "the run takes 2 nodes, and this machine is one" and row["nearest"] == "engine.nodes=0"
+    row = r1lab.one(*words, "engine.tensor_parallel=4", "cluster=h100-8x", "dry_run=json")
+    assert "the server has 16 GPUs and tensor × pipeline × data parallel = 4 × 1 × 1" in row["what"]
+    assert row["nearest"] == "engine.data_parallel=4"
+
+
 def test_what_is_not_installed_is_said_with_what_to_type(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "installed", lambda package: False)
     monkeypatch.setattr(module, "executable", lambda engine: None)

@@ -113,8 +113,8 @@ def test_liger_is_advised_against(r1lab: CommandLine, there: set[str]) -> None:
 
 
 def test_peft_that_is_missing_says_how_to_get_it(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("r1lab.plan.fields.exists", lambda target: not target.startswith("peft"))
-    monkeypatch.setattr("r1lab.plan.fields.locate", lambda module: None)
+    monkeypatch.setattr("r1lab.plan.targets.exists", lambda target: not target.startswith("peft"))
+    monkeypatch.setattr("r1lab.plan.targets.locate", lambda module: None)
     finding = r1lab.one(*BIG, "adapter=lora")
     assert "there is no module peft" in finding["what"] and finding["fix"] == EXTRAS["peft"]
 

@@ -66,3 +66,44 @@ def test_a_click_on_a_heading_sorts_the_sweep(fake_run, contents, opened, tmp_pa
     copy.write_text(clicking)
     dom, console = opened(copy)
     assert console == [] and re.findall(rows, dom) == ["1", "0", "3", "2", "4"]
+
+
+DRAG = """
+const figure = document.querySelector("svg.parallel");
+const drag = (axis, from, to) => {
+  const matrix = figure.getScreenCTM();
+  const hit = figure.querySelectorAll(".hit")[axis];
+  const fire = (type, on, y) => {
+    const point = new DOMPoint(hit.x.baseVal.value + 5, y).matrixTransform(matrix);
+    on.dispatchEvent(new PointerEvent(type, {clientX: point.x, clientY: point.y, bubbles: true, cancelable: true}));
+  };
+  fire("pointerdown", hit, from); fire("pointermove", window, to); fire("pointerup", window, to);
+};
+const kept = () => [...figure.querySelectorAll("polyline:not(.off)")].map((line) => line.dataset.run).sort().join();
+const seen = [kept()];
+drag(0, 40, 180);                       // the upper half of the first axis
+seen.push(kept(), document.querySelector("output").value);
+drag(1, 250, 304);                      // and the lower end of the last one
+seen.push(kept(), [...document.querySelectorAll("tr.off")].map((row) => row.dataset.run).sort().join());
+drag(0, 100, 100);                      // a click lets the first one go
+seen.push(kept());
+document.title = seen.join(" | ");
+"""
+
+
+def test_a_drag_along_an_axis_keeps_the_runs_that_pass_there(fake_run, opened, tmp_path):
+    for number, (rate, accuracy) in enumerate([(1e-6, 0.2), (1e-5, 0.9), (1e-4, 0.3), (1e-3, 0.6)]):
+        summary = {"eval/accuracy": accuracy, "objective": "eval/accuracy"}
+        fake_run(f"s/{number}", learning_rate=rate, steps=2, summary=summary)
+    page = write_sweep(tmp_path / "s")
+    dom, console = opened(page)
+    assert console == [] and dom.count("<polyline") == 4
+    dragging = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text()).replace(
+        "</body>", f"<script>{DRAG}</script></body>"
+    )
+    copy = tmp_path / "s/dragged.html"
+    copy.write_text(dragging)
+    dom, console = opened(copy)
+    assert console == []
+    title = re.search(r"<title>([^<]*)</title>", dom)[1]
+    assert title == "0,1,2,3 | 2,3 | 2 of 4 runs | 2 | 0,1,3 | 0,2"

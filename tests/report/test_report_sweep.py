@@ -4,7 +4,8 @@ import pytest
 from rich.console import Console
 
 from r1lab.errors import ReportError
-from r1lab.report.sweep import read_sweep, sweep_table, write_sweep
+from r1lab.report.parallel import parallel
+from r1lab.report.sweep import best_of, read_sweep, record_of, sweep_table, write_sweep
 
 
 @pytest.fixture
@@ -102,6 +103,53 @@ def test_the_page_shows_the_table_the_best_run_and_links(sweep, text_of, tags_of
     links = [attributes["href"] for tag, attributes in tags_of(page) if tag == "a"]
     assert links == ["./1/report.html"]  # the others have no page
     assert "script-src 'sha256-" in page.read_text()
+
+
+def test_a_direction_turns_the_order(sweep):
+    assert [row.name for row in read_sweep(sweep, direction="minimize")][:2] == ["0", "1"]
+    assert record_of(best_of(read_sweep(sweep, "eval/loss", "maximize"))) == {
+        "run": "1",
+        "metric": "eval/loss",
+        "direction": "maximize",
+        "value": 0.9,
+        "settings": {"trainer.learning_rate": 1e-4},
+    }
+    with pytest.raises(ReportError, match="upwards is no direction: maximize or minimize"):
+        read_sweep(sweep, direction="upwards")
+
+
+def test_all_runs_at_once_stand_where_their_values_are():
+    runs = [
+        ("3", {"trainer.learning_rate": 1e-4, "model": "tiny", "same": 1.0}, 0.9),
+        ("1", {"trainer.learning_rate": 1e-2, "model": "qwen", "same": 1.0}, 0.5),
+        ("2", {"trainer.learning_rate": 1e-3, "model": "tiny", "same": 1.0}, 0.1),
+        ("0", {"trainer.learning_rate": 1e-3, "model": "tiny", "same": 1.0}, None),
+    ]
+    figure = parallel(runs, "eval/accuracy", lower=False)
+    assert [axis.title for axis in figure.axes] == ["learning_rate", "model", "eval/accuracy"]
+    assert figure.left_out == 1
+    places = {thread.run: thread.ys for thread in figure.threads}
+    low, high = 300.0, 44.0  # the axes' ends; 1e-3 is half way in the logarithm, 0.5 half way as it is
+    assert places == {"3": [low, high, high], "1": [high, low, 172.0], "2": [172.0, high, low]}
+    assert [thread.run for thread in figure.threads] == ["2", "1", "3"]  # the best on top
+    turned = parallel(runs[:3][::-1], "eval/loss", lower=True)
+    assert {thread.run: thread.ys[-1] for thread in turned.threads} == {"3": low, "1": 172.0, "2": high}
+    assert parallel(runs[:1], "eval/accuracy", lower=False) is None
+
+
+def test_a_smaller_batch_is_told_and_is_nothing_that_was_varied(fake_run, contents, tmp_path, text_of):
+    for number, (size, steps) in enumerate([(32, 1), (8, 4)]):
+        config = (
+            f"seed: {number}\ntrainer: {{per_device_train_batch_size: {size}, gradient_accumulation_steps: {steps}}}\n"
+        )
+        tried = [
+            {"kind": "memory", "per_device_train_batch_size": n, "gradient_accumulation_steps": 32 // n}
+            for n in (32, 16)
+        ]
+        fake_run(f"s/{number}", config=config, manifest=contents["manifest"] | {"tries": tried * number}, steps=2)
+    assert [row.settings for row in read_sweep(tmp_path / "s")] == [{"seed": 0.0}, {"seed": 1.0}]
+    told = "tried before: memory ran out at 32 × 1; memory ran out at 16 × 2; now 8 × 4"
+    assert told in text_of(write_sweep(tmp_path / "s"))
 
 
 def test_a_sweep_of_failures_has_a_page(fake_run, contents, tmp_path, text_of):

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).parent
+ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")  # what keeping accounts needs beside
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "ip", "unshare", "nsenter", "mknod")
 CONF = """\
 ClusterName=lab
@@ -25,7 +26,7 @@ SlurmctldHost=ctl(10.77.0.1)
 AuthType=auth/munge
 CredType=cred/munge
 AuthInfo=socket={folder}/munge.sock,cred_expire=5
-AccountingStorageType=accounting_storage/none
+{accounting}
 JobAcctGatherType=jobacct_gather/none
 SlurmUser=root
 SlurmdUser=root
@@ -63,13 +64,32 @@ PartitionName=batch Nodes=ALL Default=YES MaxTime=1-00:00:00 State=UP PriorityTi
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu-h100 Nodes=n[0-1] MaxTime=02:00:00 State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
 """
+NO_ACCOUNTS = "AccountingStorageType=accounting_storage/none"
+ACCOUNTS = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=10.77.0.1
+AccountingStorageEnforce=associations,limits,qos"""
+SLURMDBD = """\
+AuthType=auth/munge
+AuthInfo={folder}/munge.sock
+DbdHost=ctl
+DbdAddr=10.77.0.1
+SlurmUser=root
+PidFile={folder}/spool/slurmdbd.pid
+LogFile={folder}/log/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=10.77.0.1
+StorageUser=root
+"""
 
 
-def lacking() -> str:
-    """Why no cluster can be started here; "" where one can."""
+def lacking(*more: str) -> str:
+    """Why no cluster can be started here, or none that needs more programs; "" where one can."""
     if os.geteuid() != 0:
         return "the virtual cluster needs root"
-    missing = [name for name in PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+    missing = [
+        name for name in (*PROGRAMS, *more) if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    ]
     if missing:
         return f"not installed: {', '.join(missing)} (apt install slurm-wlm munge iproute2)"
     tried = subprocess.run(["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "true"], capture_output=True)
@@ -84,9 +104,10 @@ class Cluster:
         nodes: how many, n0 upwards.
         cpus: that each node says it has.
         gpus: fake ones of each node, device files that read like /dev/null.
+        accounts: whether it keeps accounts, in a database of its own, and runs jobs of those that it knows.
     """
 
-    def __init__(self, folder: Path, nodes: int = 4, cpus: int = 64, gpus: int = 4):
+    def __init__(self, folder: Path, nodes: int = 4, cpus: int = 64, gpus: int = 4, accounts: bool = False):
         self.folder, self.nodes = folder, nodes
         for name in ("etc", "log", "spool/controller", "dev"):
             (folder / name).mkdir(parents=True)
@@ -99,6 +120,10 @@ class Cluster:
         (folder / "munge.key").chmod(0o400)
         first = int(time.time()) % 900_000 + 1000  # ids of an earlier cluster must not come back
         values = {"folder": folder, "last": nodes - 1, "end": 9 + nodes, "cpus": cpus, "gpus": gpus, "first": first}
+        values["accounting"] = ACCOUNTS if accounts else NO_ACCOUNTS
+        if accounts:
+            (folder / "etc/slurmdbd.conf").write_text(SLURMDBD.format(folder=folder))
+            (folder / "etc/slurmdbd.conf").chmod(0o600)
         (folder / "etc/slurm.conf").write_text(CONF.format(**values))
         devices = f"{folder}/dev/nvidia[0-{gpus - 1}]"
         (folder / "etc/gres.conf").write_text(
@@ -121,7 +146,7 @@ class Cluster:
                 preexec_fn=_die_with_this_process,
             )
         try:
-            self.wait_for(self._ready, 30)
+            self.wait_for(self._ready, 120)
         except AssertionError:
             self.stop()
             raise
@@ -205,6 +230,11 @@ class Cluster:
     def processes(self, *marks: str) -> list[str]:
         """Command lines of processes of the cluster that hold one of the marks."""
         return [line for _, line in self.pids() if any(mark in line for mark in marks)]
+
+    def clear(self) -> None:
+        """Take whatever a test left out of the queue, and wait until every node is free."""
+        self.run("scancel", "-u", "root", check=False)
+        self.wait_for(lambda: len(self.idle()) == self.nodes, 90)
 
     def stop(self) -> None:
         """End the cluster and whatever runs on it."""

@@ -11,6 +11,15 @@ ip address add 10.77.0.1/24 dev bridge
 ip link set bridge up
 munged --key-file="$folder/munge.key" --socket="$folder/munge.sock" --pid-file="$folder/munge.pid" \
   --log-file="$folder/log/munged.log" --seed-file="$folder/munge.seed" --force --num-threads=2
+if [ -f /etc/slurm/slurmdbd.conf ]; then # in namespaces of its own, the database needs neither passwords nor a free port
+  mariadb-install-db --no-defaults --datadir="$folder/database" --user=root --skip-test-db >"$folder/log/database.log" 2>&1
+  mariadbd --no-defaults --datadir="$folder/database" --user=root --skip-grant-tables --bind-address=10.77.0.1 \
+    --socket="$folder/database.sock" --innodb-buffer-pool-size=32M >>"$folder/log/database.log" 2>&1 &
+  until (exec 3<>/dev/tcp/10.77.0.1/3306) 2>/dev/null; do sleep 0.1; done
+  slurmdbd
+  until sacctmgr -n show cluster >/dev/null 2>&1; do sleep 0.1; done
+  sacctmgr -i add cluster lab
+fi
 slurmctld -i
 # Orders come through a pipe: "start NUMBER" boots a node, as its power button would.
 start() {

@@ -49,6 +49,7 @@ def test_an_evaluation_gets_the_environment_that_the_training_was_started_from(
 
 
 @pytest.mark.slurm
+@pytest.mark.timeout(900)
 def test_every_checkpoint_is_evaluated_once_and_the_page_has_it(
     cluster: Cluster, small: tuple[str, ...], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from omegaconf import OmegaConf
 
@@ -17,10 +18,11 @@ from r1lab.plan.checks import resolve
 from r1lab.runs.folder import RunFolder
 from r1lab.slurm.script import header, script
 from tests.conftest import SMALL
+from tests.launch.server import options_of
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_queue import jobs_of, sweep_of
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 SPREAD = '''
 """A task of the user's own that runs on every node, and ends as the run's name says: RANK-HOW."""
@@ -177,3 +179,44 @@ def test_a_server_that_dies_ends_the_run_with_its_name(cluster: Cluster, served:
     assert re.match(r"the server on 10\.77\.0\.1\d was killed by SIGSEGV", cause)
     assert "an illegal memory access was encountered" in cause
     cluster.wait_for(lambda: cluster.processes(str(run), "server.py") == [])
+
+
+def test_a_server_over_two_nodes_for_a_run_that_trains_nothing(
+    cluster: Cluster, small: tuple[str, ...], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_FOLDER", str(workplace))
+    words = ("task=generate", "task.problems=5", "task.n=2", "cluster=slurm", "engine=server", "engine.nodes=2")
+    server = (f"engine.command={stand_in_server(workplace)}", "engine.data_parallel=2", "engine.start_timeout=120")
+    said = cluster.r1lab(*small, *words, *server, check=False)
+    run = sweep_of(said.stdout) / "0"
+    assert said.returncode == 0, said.stdout + (run / "slurm.log").read_text()
+    table = pyarrow.parquet.read_table(run / "dataset/all").to_pylist()
+    assert len(table) == 10 and all(row["completion"].startswith("What is") for row in table)
+    parts = [json.loads((workplace / name).read_text()) for name in ("server.json", "headless.json")]
+    first, second = (" ".join(part["words"]) for part in parts)
+    assert "--data-parallel-size 2 " in first and "--data-parallel-size-local 1" in first and "--headless" not in first
+    assert "--data-parallel-start-rank 1" in second and "--headless" in second
+    (head,) = {options_of(part["words"])["--data-parallel-address"] for part in parts}
+    assert head.startswith("10.77.0.1")
+    assert {options_of(part["words"])["--host"] for part in parts} > {head}  # each at its own address
+    cluster.wait_for(lambda: cluster.processes("tests/launch/server.py", "/vllm serve") == [])
+
+
+def test_a_node_that_goes_dark_is_given_up_and_the_run_goes_back(cluster: Cluster, spread: Path) -> None:
+    """From the loss to the next start: Slurm holds the node for down after its SlurmdTimeout, 5 s here."""
+    words = ("accelerator.nodes=2", "name=9-sleeps", "cluster.wait=false")
+    sweep = sweep_of(cluster.r1lab(*WORDS, *CPU, *words).stdout)
+    run, job = sweep / "0", jobs_of(sweep)[0]
+    cluster.wait_for(lambda: len(here(run)) == 2, 120)
+    lost = int(here(run)[1]["host"].removeprefix("n"))
+    first = {item["pid"] for item in here(run)}
+    cluster.power_off(lost)
+    began = time.monotonic()
+    try:
+        cluster.wait_for(lambda: {item["pid"] for item in here(run)} != first, 120)
+        print(f"{time.monotonic() - began:.1f} s from the node's loss to the run's next start")
+        assert f"n{lost}" not in {item["host"] for item in here(run)}
+    finally:
+        cluster.run("scancel", job, check=False)
+        cluster.power_on(lost)
+        cluster.wait_for(lambda: len(cluster.idle()) == cluster.nodes)

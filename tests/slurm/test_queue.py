@@ -14,7 +14,7 @@ from r1lab.runs.folder import RunFolder
 from tests.slurm.cluster import Cluster
 from tests.slurm.conftest import MINE
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
 
 def sweep_of(said: str) -> Path:
@@ -65,7 +65,8 @@ def test_what_slurm_itself_refuses_queues_nothing(cluster: Cluster, workplace: P
 
 
 def test_every_outcome_is_kept_and_slurm_tells_the_truth(cluster: Cluster, workplace: Path) -> None:
-    said = cluster.r1lab(*MINE, "-m", "task.how=well,raises,bug,killed", "seed=7", "cluster.gpus=2", check=False)
+    words = ("-m", "sweep.retries=0", "task.how=well,raises,bug,killed", "seed=7", "cluster.gpus=2")
+    said = cluster.r1lab(*MINE, *words, check=False)
     assert said.returncode == 1
     sweep = sweep_of(said.stdout)
     jobs = jobs_of(sweep)

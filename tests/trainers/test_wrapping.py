@@ -19,9 +19,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from trl import SFTConfig
 
 from r1lab.errors import RunError
-from r1lab.launch.serving import free_port
 from r1lab.notebook import compose
 from r1lab.plan.checks import resolve
+from r1lab.processes.health import free_port
 from r1lab.trainers.wrapping import Wrapping, check_world, settings, wrapper
 
 

@@ -1,4 +1,4 @@
-"""Starting a process of a run, and ending it in order."""
+"""Starting a process, and ending it in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from r1lab.launch import OWNER, PARENT
+from r1lab.processes import OWNER, PARENT
+from r1lab.wording import killed_by
 
 KEEPER = Path(__file__).with_name("keeper.py")
 ASIDE = {signal.SIGUSR1, signal.SIGUSR2}  # a scheduler's warnings, which reach every process: not for these
@@ -47,6 +48,11 @@ class Child:
             self.process = subprocess.Popen(command, env={**env, PARENT: str(os.getpid())}, process_group=0)
 
     @property
+    def pid(self) -> int:
+        """Its process id; a server's is its keeper's."""
+        return self.process.pid
+
+    @property
     def code(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
         return self.process.poll()
@@ -76,10 +82,13 @@ class Server(Child):
 
     Args:
         log: that file.
+        grace: seconds that it has to end in order.
     """
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path):
-        self.name, self.log = name, log
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, grace: float = Child.grace
+    ):
+        self.name, self.log, self.grace = name, log, grace
         self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
         log.parent.mkdir(parents=True, exist_ok=True)
         keeper = [sys.executable, "-S", str(KEEPER), str(os.getpid()), str(self.grace)]
@@ -104,6 +113,12 @@ class Server(Child):
         for pid in owned(self.mark):
             os.kill(pid, signal.SIGKILL)
         return code
+
+    def ended(self) -> str:
+        """How it ended, in words with its name; "" while it runs."""
+        if (code := self.code) is None:
+            return ""
+        return f"{self.name} was {killed_by(-code)}" if code < 0 else f"{self.name} ended with exit code {code}"
 
     def last_lines(self) -> str:
         """The end of what it said, indented for a message."""

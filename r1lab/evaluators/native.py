@@ -1,0 +1,192 @@
+"""r1lab's own evaluator: samples on the run's engine, kept in the store, judged by each benchmark's scorer.
+
+Every benchmark is loaded before a model is. A completion is kept as soon as it is there, a few problems' scores as soon
+as they are judged; a killed evaluation goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from r1lab.engines.base import Completion, Sampling, seed_of
+from r1lab.engines.store import Store
+from r1lab.engines.stored import Failures, completions_of, fill, keys_of
+from r1lab.errors import EngineError
+from r1lab.evaluation.fingerprint import versions
+from r1lab.evaluation.judging import Judged, judged
+from r1lab.evaluation.questions import Question, Questions, questions_of
+from r1lab.evaluation.records import Problem, Record, Sample
+from r1lab.evaluators.ahead import Ahead
+from r1lab.evaluators.contest import contest_record
+from r1lab.generation.engines import Ready, ready
+from r1lab.generation.meter import Meter
+from r1lab.rewards.answers import final_answer
+from r1lab.rewards.base import build
+from r1lab.rewards.code import last_block
+from r1lab.runs.folder import RunFolder
+
+AT_ONCE = 16  # problems that are judged together
+SCORES = "scores"
+
+
+def evaluate(cfg: DictConfig, folder: Path) -> Iterator[Record]:
+    """The record of every benchmark of the run, in their order, each as soon as it is whole.
+
+    Args:
+        cfg: the resolved config of a run.
+        folder: the run's.
+
+    Raises:
+        UserError: a benchmark or the model cannot be loaded.
+        EngineError: the engine fails, or a completion could not be made; what was made is kept.
+        RewardError: a scorer's machinery fails.
+    """
+    loaded = [questions_of(str(name), item) for name, item in cfg.benchmark.items()]
+    where = Path(cfg.task.store) if cfg.task.store else RunFolder(folder).store
+    with ready(cfg, folder) as made, Store(where) as store:
+        for questions in loaded:
+            yield record_of(cfg, folder, questions, made, store)
+
+
+def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, store: Store) -> Record:
+    """Sample and judge one benchmark."""
+    benchmark = cfg.benchmark[questions.name]
+    sampling = sampling_of(benchmark, cfg.seed)
+    print(f"{questions.name}: {len(questions.asked)} prompts", flush=True)
+    settings: Any = OmegaConf.to_container(benchmark.scorer, resolve=True)
+    reward, scores = build(questions.name, benchmark.scorer), folder / SCORES
+    by = {"scorer": settings, "versions": versions()}  # a newer scorer judges anew
+
+    def judge(start: int, rows: Sequence[Sequence[Completion]]) -> list[list[Judged]]:
+        some = questions.asked[start : start + AT_ONCE]
+        return judged(scores, reward, by, some, [[c.text for c in row if not c.error] for row in rows])
+
+    if benchmark.form == "contest":
+        per = submissions(questions.asked, sampling.n)
+        completions = drawn(folder, questions, sampling, made, store, per)
+        problems = contest_record(scores, reward, by, questions.asked, completions, sampling)
+    else:
+        keys = keys_of([item.prompt for item in questions.asked], sampling, made.identity)
+        with Ahead(store, keys, sampling.n, AT_ONCE, judge) as ahead:
+            per = [sampling.n] * len(keys)
+            completions = drawn(folder, questions, sampling, made, store, per, ahead.made)
+        problems = []
+        for start in range(0, len(questions.asked), AT_ONCE):
+            rows = completions[start : start + AT_ONCE]
+            marks = iter(judge(start, rows))
+            for question, row in zip(questions.asked[start : start + AT_ONCE], rows, strict=True):
+                kept = iter(next(marks))
+                samples = [
+                    sample_of(benchmark.form, question, c, (None, c.error) if c.error else next(kept), sampling, index)
+                    for index, c in enumerate(row)
+                ]
+                asked = question.prompt[-1]["content"]
+                problems.append(Problem(question.id, asked, question.gold, tuple(samples)))
+    made_by = {
+        "evaluator": "native",
+        **conditions(cfg, questions, sampling, made),
+        "scorer": {key: value for key, value in settings.items() if key != "sandbox"},
+    }
+    return Record(questions.name, sampling.n, tuple(problems), made_by, made.context, tuple(questions.missing))
+
+
+def conditions(cfg: DictConfig, questions: Questions, sampling: Sampling, made: Ready) -> dict[str, Any]:
+    """What bears on a benchmark's completions, for `Record.made_by`."""
+    how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
+    return {
+        "versions": versions(made.identity.get("engine")),
+        "model": {"name": cfg.model.name, "repo": cfg.model.repo, "path": cfg.model.path, **made.identity},
+        "prompt": questions.wording,
+        "template": made.identity.get("template"),
+        "sampling": {**how, "samples": sampling.n},
+        "data": questions.data,
+        "own_template": cfg.model.chat_template is not None,
+    }
+
+
+def sampling_of(benchmark: DictConfig, seed: int) -> Sampling:
+    """How a benchmark's words say to sample."""
+    return Sampling(
+        n=benchmark.samples,
+        temperature=benchmark.temperature,
+        top_p=benchmark.top_p,
+        max_tokens=benchmark.max_tokens,
+        seed=seed,
+    )
+
+
+def submissions(asked: Sequence[Question], budget: int) -> list[int]:
+    """How many submissions each subtask's prompt gets of its problem's budget: as even as can be, the last more."""
+    per: list[int] = [0] * len(asked)
+    for problem in dict.fromkeys(item.id for item in asked):
+        places = [i for i, item in enumerate(asked) if item.id == problem]
+        for number in range(budget):
+            per[places[-1 - number % len(places)]] += 1
+    return per
+
+
+def drawn(
+    folder: Path,
+    questions: Questions,
+    sampling: Sampling,
+    made: Ready,
+    store: Store,
+    per: Sequence[int],
+    on_made: Callable[[], None] | None = None,
+) -> list[list[Completion]]:
+    """So many completions of each prompt, from the store or made now; `on_made` is called after each of the latter.
+
+    Raises:
+        EngineError: some could not be made, though another try may; or no prompt leaves room for its completion.
+    """
+    prompts = [item.prompt for item in questions.asked]
+    keys = keys_of(prompts, sampling, made.identity)
+    began = RunFolder(folder).read_json("manifest.json").get("started")
+    since = datetime.fromisoformat(began).timestamp() if began else time.time()
+    failures: Failures = {}
+    for count in sorted({*per} - {0}):
+        places = [i for i, n in enumerate(per) if n == count]
+        with Meter(RunFolder(folder), since) as meter:
+            some = [prompts[i] for i in places]
+            how = replace(sampling, n=count)
+
+            def told(item: Completion, meter: Meter = meter) -> None:
+                meter.completion(item)
+                if on_made:
+                    on_made()
+
+            failures |= fill(made.engine, store, some, how, made.identity, meter.progress, told)
+    broken = [item for item in failures.values() if item.finish == "error"]
+    if broken:
+        what = f"{len(broken)} of {sum(per)} completions of {questions.name} could not be made: {broken[0].error}"
+        raise EngineError(f"{what}\n    fix      mend the cause and go on with resume=FOLDER; what was made is kept")
+    if len(failures) == sum(per):
+        first = next(iter(failures.values()))
+        raise EngineError(f"no completion of {questions.name} could be made: {first.error}")
+    with store.lookup() as lookup:
+        return [completions_of(lookup, key, count, failures) for key, count in zip(keys, per, strict=True)]
+
+
+def sample_of(
+    form: str, question: Question, item: Completion, mark: tuple[float | None, str], sampling: Sampling, index: int
+) -> Sample:
+    """A completion with its score, as records keep it."""
+    languages = {"program": "python", "contest": "cpp"}
+    answer = last_block(item.text, languages[form]) if form in languages else final_answer(item.text)
+    return Sample(
+        text=item.text,
+        score=mark[0],
+        answer=answer,
+        finish="" if item.finish == "error" else item.finish,
+        tokens=item.tokens or (None if item.text else 0),
+        prompt_tokens=item.prompt_tokens,
+        seed=seed_of(sampling.seed, question.prompt, index),
+        reason=mark[1],
+    )

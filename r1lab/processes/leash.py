@@ -1,0 +1,30 @@
+"""The leash that ties a process to the one that started it: when that dies, however it dies, so does this (Linux)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+from r1lab.processes import PARENT
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the one that its environment names dies, if it names one."""
+    if parent := os.environ.pop(PARENT, None):
+        die_with(int(parent))
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; one that is dead already is noticed here.
+
+    Args:
+        parent: its process id, known from before it can have died.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)

@@ -1,0 +1,71 @@
+"""Two models, paired by problem."""
+
+from __future__ import annotations
+
+import math
+import random
+from statistics import mean, stdev
+
+import pytest
+
+from r1lab.errors import DataError
+from r1lab.evaluation.comparing import compare, t95
+from r1lab.evaluation.records import Record
+from tests.evaluation.building import problem, record, sample
+
+TABLE = {1: 12.7062, 2: 4.3027, 4: 2.7764, 10: 2.2281, 29: 2.0452, 120: 1.9799, 499: 1.9647}  # Student's t, 97.5 %
+
+
+def scored(scores: list[float], of: int = 4, **more: object) -> Record:
+    made = [problem(str(i), *[sample(float(j < score * of)) for j in range(of)]) for i, score in enumerate(scores)]
+    return record(*made, **more)
+
+
+@pytest.mark.parametrize("freedom, point", TABLE.items())
+def test_students_t_is_the_tables(freedom: int, point: float) -> None:
+    assert t95(freedom) == pytest.approx(point, abs=2e-4)
+
+
+def test_the_difference_is_paired() -> None:
+    ours, theirs = [1.0, 0.5, 0.25, 0.75], [0.75, 0.25, 0.25, 0.25]
+    found = compare(scored(ours), scored(theirs))
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    half = 3.1824 * stdev(differences) / math.sqrt(4)
+    assert found.difference == pytest.approx(mean(differences)) == pytest.approx(0.25)
+    assert (found.low, found.high) == (pytest.approx(0.25 - half, abs=1e-4), pytest.approx(0.25 + half, abs=1e-4))
+    assert (found.problems, found.better, found.worse, found.unpaired) == (4, 3, 0, 0)
+    assert not found.shown and "no difference shown" in found.sentence()
+
+
+def test_a_clear_difference_is_shown_and_an_equal_pair_is_not() -> None:
+    hard = [i / 40 * 0.5 for i in range(40)]
+    better = compare(scored([x + 0.25 + 0.25 * (i % 2) for i, x in enumerate(hard)]), scored(hard))
+    assert better.shown and better.low > 0 and "the first is better" in better.sentence()
+    same = compare(scored(hard), scored(hard))
+    assert same.difference == 0 and not same.shown and (same.low, same.high) == (-3 / 40, 3 / 40)
+
+
+def test_the_interval_holds_what_it_says() -> None:
+    """Of two equal models, a difference is shown about one time in twenty."""
+    dice, shown = random.Random(3), 0
+    for _ in range(200):
+        chances = [dice.random() for _ in range(30)]
+        one, other = ([sum(dice.random() < p for _ in range(4)) / 4 for p in chances] for _ in range(2))
+        shown += compare(scored(one), scored(other)).shown
+    assert 2 <= shown <= 22  # 10 expected
+
+
+def test_what_only_one_has_is_left_out_and_told() -> None:
+    found = compare(scored([1.0, 0.0, 1.0]), scored([1.0, 0.0]))
+    assert (found.problems, found.unpaired) == (2, 1) and "1 problems that only one has" in found.sentence()
+    with pytest.raises(DataError, match="share no problem"):
+        compare(record(problem("a", sample(1.0))), record(problem("b", sample(1.0))))
+    with pytest.raises(DataError, match="two benchmarks"):
+        compare(scored([1.0]), scored([1.0], benchmark="aime25"))
+
+
+def test_other_conditions_are_told() -> None:
+    sampling = {"temperature": 1.0, "top_p": 0.95, "max_tokens": 32768, "samples": 2, "seed": 1}
+    other = scored([1.0, 0.0], made_by={"sampling": sampling, "evaluator": "lighteval"})
+    said = compare(scored([1.0, 0.0]), other).differing
+    assert said == ["evaluator native ≠ lighteval", "sampling.temperature 0.6 ≠ 1.0"]
