@@ -73,13 +73,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=TWINS, default=list(TWINS))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    results = kept(arguments.seed)
+    results: dict[str, Any] = {}
     for name in arguments.only:
         with tempfile.TemporaryDirectory() as folder:
             results[name] = run(name, Path(folder), f"seed={arguments.seed}")
         print(json.dumps({name: results[name]}), flush=True)
         check(name, results[name])
-    keep("pipelines", {"seed": arguments.seed, "problems": 400, "results": results})
+    keep("pipelines", {"seed": arguments.seed, "problems": 400, "results": {**kept(arguments.seed), **results}})
 
 
 if __name__ == "__main__":
