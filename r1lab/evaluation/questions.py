@@ -116,8 +116,8 @@ def questions_of(name: str, benchmark: DictConfig) -> Questions:
             if empty := next((c for c in sorted(filled) if values.get(c) in (None, "") and c not in MAY), None):
                 raise Unfit(f"column {empty} is empty")
             words = template.render(**values).strip()
-        except Unfit as why:
-            missing.append((own or f"row {number + 1}", str(why)))
+        except Unfit as unfit:
+            missing.append((own or f"row {number + 1}", str(unfit)))
             continue
         except TemplateError as error:
             raise DataError(f"benchmark.{name}, row {number + 1}: the prompt cannot be filled in: {error}") from error

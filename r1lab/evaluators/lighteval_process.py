@@ -7,14 +7,13 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from r1lab.engines.serving import GUARD
 from r1lab.errors import RunError, SandboxError
+from r1lab.processes.leash import leashed
 from r1lab.sandbox.container import ADVICE, homes
 from r1lab.wording import display
 
@@ -57,10 +56,9 @@ class Lighteval:
         before = wall(python, self.folder, programs)
         ours, theirs = os.pipe(), os.pipe()  # (read, write): what is told to it, and what it tells
         inside = [str(python), "-P", str(WORKER), str(tasks), str(ours[0]), str(theirs[1])]
-        command = [sys.executable, "-c", GUARD, str(os.getpid()), *before, *inside]
         with self.log.open("ab") as output:
             self.child = subprocess.Popen(
-                command,
+                leashed([*before, *inside]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -54,7 +54,8 @@ Started = tuple[str, Callable[[], str]]  # its address, and what tells why it is
 def here(cfg: DictConfig, files: dict[str, str], folder: Path) -> Iterator[Started]:
     """A server that this process starts, and ends with the block."""
     port = free_port("127.0.0.1")
-    command = serve_command(cfg.engine, cfg.model, **files, port=port, device=cfg.accelerator.device)
+    weights, tokenizer = files["weights"], files["tokenizer"]
+    command = serve_command(cfg.engine, cfg.model, weights, tokenizer, port=port, device=cfg.accelerator.device)
     server = StartedServer(command, port, folder / SERVER / "server.log", cfg.engine.start_timeout)
     log.info("starting %s", " ".join(command))
     print(f"starting {Path(command[0]).name} serve for {cfg.model.name}; its log is {server.log}", flush=True)

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
+from omegaconf import DictConfig
 
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.places import where
-from r1lab.plan.words import value_of
+from r1lab.plan.words import parse, value_of
 
 TRIALS, SEED = 20, 0
 PATIENCE = 100  # draws for each run before there are no more different ones
@@ -27,6 +28,27 @@ def jobs_of(words: Sequence[str]) -> list[list[str]]:
     if value_of(words, "hydra/sweeper") != "random":
         return product(words)
     return draws(words, whole(words, "hydra.sweeper.trials", TRIALS, 1), whole(words, "hydra.sweeper.seed", SEED, 0))
+
+
+def sweeps_of(words: Sequence[str]) -> list[Override]:
+    """The overrides that give several values."""
+    return [override for override in parse(words)[0] if override.is_sweep_override()]
+
+
+def swept(job: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The words of one run that another run of the sweep does not share."""
+    keys = {override.key_or_group for override in sweeps_of(words)}
+    return [word for word in job if word.lstrip("+~").partition("=")[0] in keys]
+
+
+def one_job_each(cfg: DictConfig, words: Sequence[str]) -> list[str]:
+    """The words of an evaluation that goes into a queue, with a job for each of its benchmarks; empty for others."""
+    names = list(map(str, cfg.get("benchmark") or {}))
+    said = {override.key_or_group for override in parse(words)[0]} & {"task.only"}
+    swept_over = {override.key_or_group for override in sweeps_of(words)} & {"benchmark", "task"}
+    if cfg.task.name != "eval" or cfg.cluster.kind != "slurm" or len(names) < 2 or said or swept_over:
+        return []
+    return [*words, f"task.only={','.join(names)}"]
 
 
 def whole(words: Sequence[str], key: str, default: int, least: int) -> int:

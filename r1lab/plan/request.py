@@ -18,11 +18,11 @@ from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
-from r1lab.plan.draws import jobs_of
+from r1lab.plan.draws import jobs_of, one_job_each, sweeps_of, swept
 from r1lab.plan.pipeline_facts import with_stages
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
-from r1lab.plan.words import check_words, finding_of, parse, value_of
+from r1lab.plan.words import check_words, finding_of, value_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
 from r1lab.runs.sweeps import SweepLedger, earlier, identity
@@ -151,16 +151,6 @@ def begun_otherwise(jobs: Sequence[list[str]], sweep: Path) -> bool:
     return False
 
 
-def one_job_each(cfg: DictConfig, words: Sequence[str]) -> list[str]:
-    """The words of an evaluation that goes into a queue, with a job for each of its benchmarks; empty for others."""
-    names = list(map(str, cfg.get("benchmark") or {}))
-    said = {override.key_or_group for override in parse(words)[0]} & {"task.only"}
-    swept_over = {override.key_or_group for override in sweeps_of(words)} & {"benchmark", "task"}
-    if cfg.task.name != "eval" or cfg.cluster.kind != "slurm" or len(names) < 2 or said or swept_over:
-        return []
-    return [*words, f"task.only={','.join(names)}"]
-
-
 def check_launcher(launcher: str, kind: str, runs: int, words: Sequence[str]) -> list[Finding]:
     """Whether Hydra's launcher and the cluster mean the same place, and whether all runs fit into the queue's array."""
     queued = launcher == SLURM_LAUNCHER
@@ -185,17 +175,6 @@ def _without_multirun(override: Override) -> Finding:
     key, _, value = word.partition("=")
     fix = f"add -m to run each; or, if it is one value, quote it: '{key}=\"{value}\"'"
     return Finding(f"{word} asks for several runs", f"override {word}", fix=fix)
-
-
-def sweeps_of(words: Sequence[str]) -> list[Override]:
-    """The overrides that give several values."""
-    return [override for override in parse(words)[0] if override.is_sweep_override()]
-
-
-def swept(job: Sequence[str], words: Sequence[str]) -> list[str]:
-    """The words of one run that another run of the sweep does not share."""
-    keys = {override.key_or_group for override in sweeps_of(words)}
-    return [word for word in job if word.lstrip("+~").partition("=")[0] in keys]
 
 
 def composed_or_refused(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from r1lab.processes import PARENT
 
@@ -28,3 +30,12 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def leashed(command: Sequence[str]) -> list[str]:
+    """The command that runs another one on a leash of this process, whatever its environment holds."""
+    script = (
+        f"import ctypes, os, signal, sys\nPR_SET_PDEATHSIG = {PR_SET_PDEATHSIG}\n{inspect.getsource(die_with)}"
+        "die_with(int(sys.argv[1]))\nos.execvp(sys.argv[2], sys.argv[2:])"
+    )
+    return [sys.executable, "-c", script, str(os.getpid()), *command]
