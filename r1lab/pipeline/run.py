@@ -1,8 +1,8 @@
 """task=pipeline: run the stages of a graph that are not there yet, and write the page of the whole path.
 
-Everything was planned when the command was read; it is planned again here, since stages may have ended meanwhile. A
-stage stands in a folder whose name carries its key (`plan.stage_keys`), so what has not changed is found and skipped,
-and what was killed goes on in its folder.
+Everything was planned when the command was read; it is planned again once the folder is held, since another start may
+have ended stages meanwhile. A stage stands in a folder whose name carries its key (`plan.stage_keys`), so what has not
+changed is found and skipped, and what was killed goes on in its folder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from r1lab.config.compose import session
 from r1lab.config.experiments import user_folders
 from r1lab.errors import ConfigError
 from r1lab.pipeline import here, queue
-from r1lab.plan.pipeline import SKIPPED, Pipeline, plan_pipeline
+from r1lab.plan.pipeline import SKIPPED, Pipeline, folder_of, plan_pipeline
 from r1lab.plan.pipeline_facts import takes
 from r1lab.runs import pipeline as record
 from r1lab.runs.folder import RunFolder
@@ -36,11 +36,11 @@ def run(cfg: DictConfig) -> None:
         ResumeError: another pipeline is running in the folder.
         RunError: a stage failed; those that need it were not started.
     """
-    with session():
-        pipeline = plan_pipeline(cfg)
-    if errors := [finding for finding in pipeline.findings if finding.severity == "error"]:
-        raise ConfigError(errors)
-    with RunFolder(pipeline.folder).locked():
+    with RunFolder(folder_of(cfg)).locked():
+        with session():
+            pipeline = plan_pipeline(cfg)
+        if errors := [finding for finding in pipeline.findings if finding.severity == "error"]:
+            raise ConfigError(errors)
         out.print(f"[bold]r1lab[/]  task=pipeline  {escape(str(cfg.name))}, {plural(len(pipeline.stages), 'stage')}")
         out.print(f"       {escape(display(pipeline.folder))}")
         for finding in pipeline.findings:

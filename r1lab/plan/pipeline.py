@@ -30,6 +30,7 @@ from r1lab.plan.words import check_words, finding_of
 from r1lab.runs.folder import RunFolder, step_of
 from r1lab.wording import display, nearest, plural, some
 
+BEFORE = {"failed": "failed before", "interrupted": "interrupted before", "running": "killed before"}
 Outputs = dict[tuple[str, str], str]  # (stage, output) → a path
 SKIPPED, AGAIN, FRESH, LEFT = "skip", "go on", "run", "leave"  # what a start of the pipeline does with a stage
 
@@ -155,7 +156,9 @@ def state_of(folder: Path) -> tuple[str, str]:
     last = run.last_checkpoint()
     if last:
         return AGAIN, f"goes on from step {step_of(last)}"
-    return FRESH, f"{manifest['status']} before" if manifest.get("status") in ("failed", "interrupted") else "to be run"
+    if run.resumable():
+        return AGAIN, "goes on with the completions that it has"
+    return FRESH, BEFORE.get(str(manifest.get("status")), "to be run")
 
 
 def _with_defaults(words: list[str], cfg: DictConfig) -> list[str]:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from r1lab.plan.pipeline import AGAIN, FRESH, LEFT, SKIPPED, Pipeline, Planned
+from r1lab.config.groups import composed_files
+from r1lab.plan.checks import Plan
+from r1lab.plan.pipeline import AGAIN, FRESH, LEFT, SKIPPED, Pipeline, Planned, plan_pipeline
+from r1lab.plan.places import where
 from r1lab.wording import display, plural
 
 PIPELINE = "pipeline"  # the task's name
 SAYS = {SKIPPED: "would be skipped", AGAIN: "would go on", FRESH: "would run", LEFT: "would not run"}
 SHOWN = ("per step", "steps", "in all", "verdict", "hours", "GPU hours")  # figures of a stage's own plan
+
+
+def with_stages(planned: Plan, words: Sequence[str]) -> Plan:
+    """A plan with what is to be said of its stages, where it is a pipeline's."""
+    if planned.cfg.task.name == PIPELINE and not planned.errors:
+        pipeline = plan_pipeline(planned.cfg, partial(where, overrides=words, files=partial(composed_files, words)))
+        planned.findings += pipeline.findings
+        planned.facts = pipeline_facts(pipeline)
+        planned.run_dir = pipeline.folder
+    return planned
 
 
 def pipeline_facts(pipeline: Pipeline) -> dict[str, dict[str, Any]]:

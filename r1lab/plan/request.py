@@ -19,8 +19,7 @@ from r1lab.errors import ConfigError, Finding
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
 from r1lab.plan.draws import jobs_of, one_job_each, sweeps_of, swept
-from r1lab.plan.pipeline import plan_pipeline
-from r1lab.plan.pipeline_facts import PIPELINE, pipeline_facts
+from r1lab.plan.pipeline_facts import with_stages
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, value_of
@@ -205,16 +204,6 @@ def plan_words(
     """
     cfg, hydra_cfg = composed or composed_or_refused(words)
     return plan_fresh(cfg, run_dir or Path(hydra_cfg.run_dir), words, with_files=True)
-
-
-def with_stages(planned: Plan, words: Sequence[str]) -> Plan:
-    """A plan with what is to be said of its stages, where it is a pipeline's."""
-    if planned.cfg.task.name == PIPELINE and not planned.errors:
-        pipeline = plan_pipeline(planned.cfg, partial(where, overrides=words, files=partial(composed_files, words)))
-        planned.findings += pipeline.findings
-        planned.facts = pipeline_facts(pipeline)
-        planned.run_dir = pipeline.folder
-    return planned
 
 
 def plan_submitted(words: Sequence[str], run_dir: Path) -> Plan:

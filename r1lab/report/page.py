@@ -42,11 +42,12 @@ def write_page(run_dir: Path) -> Path:
     result = score(run)
     notes = run.summary.get("notes")
     own_notes = [str(note) for note in notes[:_NOTES]] if isinstance(notes, list) else []
-    parts, generated = sections(run), made(run)
+    parts, generated, beside = sections(run), made(run), compared(run)
+    needless = {"steps", "model", "dataset"} if beside else {"steps"} if generated else set()
     page = render(
         "page.html.j2",
         run=run,
-        facts=[fact for fact in _facts(run) if not (fact[0] == "steps" and generated)],
+        facts=[fact for fact in _facts(run) if fact[0] not in needless],
         score=result,
         before=_side(result, result.before) if result else None,
         after=_side(result, result.after) if result else None,
@@ -55,7 +56,7 @@ def write_page(run_dir: Path) -> Path:
         own_notes=bool(own_notes),
         findings=findings(run),
         made=generated,
-        compared=compared(run),
+        compared=beside,
         sections=[part for part in parts if part.title != "Other"],
         other=next((part for part in parts if part.title == "Other"), None),
         samples=[(title, _samples(run, kind)) for kind, title in (("eval", "Evaluation"), ("train", "Training"))],

@@ -13,6 +13,8 @@ import pytest
 
 from tests.pipeline.conftest import Workplace
 
+pytestmark = pytest.mark.whole
+
 
 def test_stages_run_in_order_and_once(workplace: Workplace) -> None:
     said = workplace()

@@ -1,4 +1,4 @@
-"""The three pipelines in small, with fewer steps: every stage runs and hands on, and the last beats the base."""
+"""The three pipelines in small, with fewer steps: each stage hands on what it made, and the last one beats the base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline's page: stages that have ended, failed, wait or are left out; hostile names; the browser."""
+"""A pipeline's page: stages that have ended, failed, wait or are left out; hostile names; a record that is none."""
 
 from __future__ import annotations
 
