@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -135,3 +137,11 @@ def shown(dom: str) -> list[str]:
         for row in re.finditer(r'<tr data-model="([^"]*)"([^>]*)>', first)
         if "hidden" not in row[2] and "published" not in row[2]
     ]
+
+
+def test_the_page_says_its_scripts_once(runs: Path) -> None:
+    page = write_leaderboard(runs / "board/leaderboard.html", columns(results_under([runs]))).read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert script.count('"table.sortable"') == 1 and script.count('getElementById("filters")') == 1
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"'sha256-{allowed}'" in page
