@@ -14,10 +14,11 @@ from r1lab.config.compose import compose_choices
 from r1lab.config.groups import is_group
 from r1lab.errors import ConfigError, Finding, ResumeError
 from r1lab.plan.checks import Plan, plan, require
+from r1lab.plan.fields import LISTS
 from r1lab.plan.places import where
 from r1lab.plan.words import group_findings, parse, values_of
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.resume import ASKING, LONGER, PLACE, check_resume, flatten
+from r1lab.runs.resume import ASKING, PLACE, PYTHON, check_resume, flatten, makes_longer, of_judge
 from r1lab.wording import nearest
 
 ALLOWED = "a resumed run takes trainer.max_steps, trainer.num_train_epochs, task.n, and accelerator=…"
@@ -51,6 +52,8 @@ def plan_resumed(run_dir: Path, words: Sequence[str]) -> Plan:
         else:
             for value in values_of(override):
                 OmegaConf.update(new, key, value, force_add=True)
+        if (group := key.split(".")[0]) in new:
+            _copy(new, group)
     if findings:
         raise ConfigError(findings)
     new.resume = str(run_dir)
@@ -58,6 +61,13 @@ def plan_resumed(run_dir: Path, words: Sequence[str]) -> Plan:
     if not planned.errors:
         planned.findings += check_resume(old, planned.cfg, str(run_dir), partial(where, overrides=words))
     return require(planned)
+
+
+def _copy(new: DictConfig, group: str) -> None:
+    """Give the rewards and scorers their copy of where they judge."""
+    parts = {of_judge(key) for key in flatten(OmegaConf.to_container(new))}
+    for copy in sorted(part for part in parts if part.endswith(f".{group}")):
+        OmegaConf.update(new, copy, new[group], merge=False)
 
 
 def _run_near(run_dir: Path) -> str:
@@ -76,9 +86,6 @@ def _choose(old: DictConfig, new: DictConfig, override: Override, run_dir: Path)
     if group in PLACE:
         composed = compose_choices([f"{group}={choice}"])
         new[group] = OmegaConf.to_container(composed[group], resolve=True)
-        for reward in (new.get("reward") or {}).values():
-            if group in reward:  # its copy
-                reward[group] = new[group]
         return []
     was, same = _chosen(old, group, choice)
     if same:
@@ -91,9 +98,10 @@ def _choose(old: DictConfig, new: DictConfig, override: Override, run_dir: Path)
 def _chosen(old: DictConfig, group: str, choice: Any) -> tuple[str, bool]:
     """What a run chose of a group, as text, and whether a choice is the same."""
     node = old.get(group)
-    if group == "reward":
-        names = list(node or {})
-        return f"[{','.join(map(str, names))}]", set(names) == {*(choice if isinstance(choice, list) else [choice])}
+    if group in LISTS:
+        names = [str(name) for name in node or {}]
+        asked = ",".join(map(str, choice)) if isinstance(choice, list) else choice
+        return f"[{','.join(names)}]", set(names) == set(compose_choices([f"{group}=[{asked}]"]).get(group) or {})
     name = node.get("name") if isinstance(node, DictConfig) else None
     return str(name or "set by its files"), name == choice
 
@@ -108,6 +116,6 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
         key = word.lstrip("+~").partition("=")[0]
         if key.split(".")[0].split("/")[0] in (*PLACE, "trainer", "hydra"):
             kept.append(word)
-        elif key in (*LONGER, *ASKING):
+        elif makes_longer(key) or key in (*ASKING, PYTHON):
             kept.append(f"++{word.lstrip('+')}")
     return kept

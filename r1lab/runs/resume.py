@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +24,7 @@ PLACE = (  # where and how it runs and who is told of it, not what it computes
     "outputs",
 )
 SPREAD = ("kind", "stage", "processes", "nodes")  # of `accelerator`: a checkpoint holds each process's own part
-LONGER = ("trainer.max_steps", "trainer.num_train_epochs", "task.n", "task.problems")
+LONGER = ("trainer.max_steps", "trainer.num_train_epochs", "task.n", "task.problems", "benchmark.*.samples")
 TRAINED = ("rft", "eval")  # tasks that have those words and make something else of more
 ASKING = (
     "engine.urls",
@@ -33,6 +35,8 @@ ASKING = (
     "engine.start_timeout",
 )
 FOLLOWS_PLACE = ("trainer.dataloader_pin_memory", "trainer.gradient_checkpointing")  # derived from the device
+PYTHON = "evaluator.python"  # another place of the same environment, whose versions each record tells
+JUDGE = re.compile(r"((?:reward\.[^.]+|benchmark\.[^.]+\.scorer)\.(?:sandbox|max_failures))(?:\..+)?")
 MOST_SHOWN = 8
 
 
@@ -55,12 +59,25 @@ def differences(old: DictConfig, new: DictConfig) -> dict[str, tuple[Any, Any]]:
 
 
 def of_place(key: str) -> bool:
-    """Whether a key says where a run runs and what it puts up with: by itself, or as a reward's own."""
+    """Whether a key says where a run runs and what it puts up with: by itself, or as a reward's or scorer's own."""
     parts = key.split(".")
     if parts[0] == "accelerator" and parts[1] in SPREAD:
         return False
-    of_reward = parts[0] == "reward" and parts[2:3] in (["sandbox"], ["max_failures"])
-    return parts[0] in PLACE or key in (*FOLLOWS_PLACE, *ASKING) or of_reward
+    return parts[0] in PLACE or key in (*FOLLOWS_PLACE, *ASKING, PYTHON) or bool(of_judge(key))
+
+
+def of_judge(key: str) -> str:
+    """The part of a reward or of a benchmark's scorer that says where it judges, if a key lies in one.
+
+    "benchmark.lcb.scorer.sandbox" of "benchmark.lcb.scorer.sandbox.workers"; "" of "benchmark.lcb.samples".
+    """
+    found = JUDGE.fullmatch(key)
+    return found[1] if found else ""
+
+
+def makes_longer(key: str) -> bool:
+    """Whether more of a number only adds to a run."""
+    return any(fnmatchcase(key, pattern) for pattern in LONGER)
 
 
 def check_resume(old: DictConfig, new: DictConfig, folder: str, where: Callable[[str], str] = str) -> list[Finding]:
@@ -79,7 +96,7 @@ def check_resume(old: DictConfig, new: DictConfig, folder: str, where: Callable[
     changed: dict[str, tuple[Any, Any]] = {}
     for key, (was, asked) in differences(old, new).items():
         of_task = key.startswith("task.") and new.task.name in TRAINED
-        if key not in LONGER or of_task or not _counts(was) or not _counts(asked):
+        if not makes_longer(key) or of_task or not _counts(was) or not _counts(asked):
             changed[key] = (was, asked)
         elif asked < was:
             what = f"{key} was {was} in {folder}; a resumed run can only be longer"

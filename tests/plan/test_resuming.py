@@ -164,3 +164,25 @@ def test_a_folder_whose_config_is_broken(run: str, r1lab: CommandLine, write: Wr
     assert finding["what"].startswith("runs/first/run.yaml cannot be read")
     write(f"{run}/run.yaml", "")
     assert r1lab.one(f"resume={run}")["what"].startswith("runs/first/run.yaml cannot be read")
+
+
+R1 = ("model=deepseek-r1-distill-qwen-1.5b", "accelerator=cpu", "engine=server", "engine.urls=[http://here:1/v1]")
+
+
+def test_an_evaluation_goes_on_elsewhere_with_more_samples(r1lab: CommandLine) -> None:
+    said = r1lab("task=eval", *R1, "benchmark=[lcb,aime24]", "hydra.run.dir=runs/eval", "debug=true")
+    assert said.code == 0, said.err
+    at = "sandbox=piston", "sandbox.endpoints=[http://there:2]"
+    said = r1lab("resume=runs/eval", "benchmark=[aime24,lcb]", *at, "benchmark.lcb.samples=32", "evaluator=native")
+    assert said.code == 0, said.err
+    cfg = said.started[Path("runs/eval")]
+    assert cfg.benchmark.lcb.scorer.sandbox == cfg.sandbox and cfg.sandbox._target_.endswith("PistonSandbox")
+    assert (cfg.benchmark.lcb.samples, cfg.benchmark.aime24.samples) == (32, 64)
+    assert "sandbox" not in cfg.benchmark.aime24.scorer
+
+
+def test_other_benchmarks_are_a_different_run(r1lab: CommandLine) -> None:
+    r1lab("task=eval", *R1, "benchmark=[aime24]", "hydra.run.dir=runs/eval", "debug=true")
+    finding = r1lab.one("resume=runs/eval", "benchmark=[aime24,math-500]")
+    what = "benchmark was [aime24] in runs/eval, now [aime24,math-500]: that is a different run"
+    assert finding["what"] == what

@@ -18,6 +18,7 @@ OLD = {
     "accelerator": {"name": "auto", "device": "cpu"},
     "trainer": {"max_steps": 40, "beta": 0.0, "dataloader_pin_memory": False},
     "task": {"name": "grpo", "k": [1, 8]},
+    "benchmark": {"lcb": {"samples": 16, "k": [1]}},
 }
 trees = st.recursive(
     st.integers() | st.none() | st.lists(st.integers(), max_size=2),
@@ -79,6 +80,10 @@ def test_differences_are_symmetric_and_complete(a: Any, b: Any) -> None:
         {"trainer__max_steps": 80},
         {"trainer__dataloader_pin_memory": True},
         {"trainer__gradient_checkpointing": True},
+        {"reward__code__sandbox__workers": 2, "reward__code__max_failures": 1.0},
+        {"benchmark__lcb__scorer__sandbox__workers": 2, "benchmark__lcb__scorer__max_failures": 1.0},
+        {"evaluator__python": "elsewhere/bin/python"},
+        {"benchmark__lcb__samples": 32},
     ],
 )
 def test_what_does_not_make_it_a_different_run(keys: dict[str, Any]) -> None:
@@ -115,3 +120,15 @@ def test_where_each_difference_was_said() -> None:
         {"seed": "override seed=43", "name": "name"}.__getitem__,
     )
     assert [item.where for item in found] == ["override seed=43"]
+
+
+def test_of_a_benchmark_only_more_samples_and_the_place_change_nothing() -> None:
+    keys = {"benchmark__lcb__scorer__seconds": 9, "benchmark__lcb__sandbox": "x", "evaluator__prompts": "benchmark"}
+    (said,) = findings(changed(**keys))
+    assert said.splitlines()[1:] == [
+        "    benchmark.lcb.scorer.seconds: not set there, 9 here",
+        "    benchmark.lcb.sandbox: not set there, x here",
+        "    evaluator.prompts: not set there, benchmark here",
+    ]
+    fewer = "benchmark.lcb.samples was 16 in run; a resumed run can only be longer"
+    assert findings(changed(benchmark__lcb__samples=8)) == [fewer]
