@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from r1lab.evaluation.kept import kept
 from r1lab.evaluation.questions import Question
 from r1lab.rewards.base import Failure, Reward
-from r1lab.runs.folder import dumps, write_atomic
 
 Judged = tuple[float | None, str]  # the score, or None with the reason
 UNVERIFIABLE = "the scorer cannot verify this problem"
@@ -32,24 +30,21 @@ def judged(
         RewardError: the scorer broke its contract, or too much of its machinery failed.
     """
     columns = sorted(reward.takes & {name for question in questions for name in question.columns})
-    digest = hashlib.sha256(repr(settings).encode())
-    for question, row in zip(questions, texts, strict=True):
-        values = [question.columns.get(name) for name in columns]
-        digest.update(repr((values, list(row))).encode("utf-8", "backslashreplace"))
-    file = folder / f"{digest.hexdigest()[:32]}.json"
-    if not file.is_file():
+    each = [
+        ([question.columns.get(name) for name in columns], list(row))
+        for question, row in zip(questions, texts, strict=True)
+    ]
+
+    def judge() -> tuple[list[Judged], bool]:
         flat = [text for row in texts for text in row]
         given: Mapping[str, Any] = {
-            name: [q.columns.get(name) for q, row in zip(questions, texts, strict=True) for _ in row]
-            for name in columns
+            name: [values[place] for values, row in each for _ in row] for place, name in enumerate(columns)
         }
         marks = reward.judge(flat, **given) if flat else []
         reward.refuse_failures(marks)
-        if any(isinstance(mark, Failure) for mark in marks):  # not kept: another try may go better
-            return split([of_mark(mark) for mark in marks], texts)
-        write_atomic(file, dumps([of_mark(mark) for mark in marks]))
-        return split([of_mark(mark) for mark in marks], texts)
-    return split([(score, why) for score, why in json.loads(file.read_text(encoding="utf-8"))], texts)
+        return [of_mark(mark) for mark in marks], not any(isinstance(mark, Failure) for mark in marks)
+
+    return split([(score, why) for score, why in kept(folder, [settings, *each], judge)], texts)
 
 
 def of_mark(mark: float | Failure | None) -> Judged:

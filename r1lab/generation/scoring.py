@@ -1,12 +1,10 @@
 """Every reward's score of the completions of some problems, kept at once, so that no crash costs it twice.
 
-A score depends on the completions, the columns and the reward's settings; all of it is in the name of the file.
+A score depends on the completions, the columns and the reward's settings. Where machinery failed, nothing is kept.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ from typing import Any
 from datasets import Dataset
 
 from r1lab.engines.base import Completion
+from r1lab.evaluation.kept import kept
 from r1lab.evaluation.sampling import Sampled, score
 from r1lab.rewards.base import Reward
-from r1lab.runs.folder import dumps, write_atomic
 
 
 def scored(
@@ -47,13 +45,10 @@ def scored(
         rows["prompt"],
         *(rows[c] for c in columns),
     ]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(repr(part).encode("utf-8", "backslashreplace"))
-    file = folder / f"{digest.hexdigest()[:32]}.json"
-    if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return Sampled(rows, completions, found["scores"], found["failures"])
-    sampled = score(rows, completions, rewards)
-    write_atomic(file, dumps({"scores": sampled.scores, "failures": sampled.failures}))
-    return sampled
+
+    def judge() -> tuple[dict[str, Any], bool]:
+        sampled = score(rows, completions, rewards)
+        return {"scores": sampled.scores, "failures": sampled.failures}, not any(sampled.failures.values())
+
+    found = kept(folder, parts, judge)
+    return Sampled(rows, completions, found["scores"], found["failures"])
