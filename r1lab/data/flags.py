@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from r1lab.data.duplicates import Duplicate
 from r1lab.data.overlap import Match
-from r1lab.rows.benchmarks import column_of
+from r1lab.rows.against import column_of
 
 MATCHES, REPEATS, SIMILARITY = "contamination", "duplicate_of", "duplicate_similarity"
 SPAN = pa.struct([("source", pa.string()), ("document", pa.int64()), ("span", pa.string())])

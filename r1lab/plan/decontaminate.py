@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
-from r1lab.rows.benchmarks import Benchmark, benchmarks_of
+from r1lab.rows.against import Benchmark, benchmarks_of
 from r1lab.rows.look import PLANNED, look
 from r1lab.rows.mixture import settings_of
 from r1lab.rows.roles import TEXTS, Roles

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from omegaconf import DictConfig, OmegaConf
 
-from r1lab.data.benchmarks import documents_of
+from r1lab.data.against import documents_of
 from r1lab.data.duplicates import Duplicates
 from r1lab.data.flags import Found, clean, fields, lines, values
 from r1lab.data.overlap import Match, Overlap
@@ -23,7 +23,7 @@ from r1lab.data.shards import Shards, with_fields
 from r1lab.data.stream import Stream, stream
 from r1lab.data.telling import tell
 from r1lab.errors import DataError
-from r1lab.rows.benchmarks import Benchmark, benchmarks_of
+from r1lab.rows.against import Benchmark, benchmarks_of
 from r1lab.runs.folder import RunFolder, dumps
 from r1lab.wording import plural
 

@@ -60,6 +60,7 @@ FITTING = {  # what a dataset that has no answers, or nothing to train on, is fo
     "math-500": ["task=eval"],
     "gpqa": ["task=eval"],
     "code_generation_lite": ["task=eval", "reward=[format]"],
+    "code_generation_lite_v4": ["task=eval", "reward=[format]"],
 }
 PYTHON = ["dataset=verifiable-coding-problems-python"]
 TESTED = {"code": PYTHON, "binary_code": PYTHON, "cf_code": ["dataset=codeforces"], "ioi_code": ["dataset=ioi"]}

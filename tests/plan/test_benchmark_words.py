@@ -56,6 +56,7 @@ def test_a_benchmark_and_the_dataset_of_the_same_problems_agree() -> None:
         "math-500": "math-500",
         "gpqa-diamond": "gpqa",
         "lcb": "code_generation_lite",
+        "lcb-v4": "code_generation_lite_v4",
         "ioi24": "ioi",
     }
     for name, dataset in pairs.items():

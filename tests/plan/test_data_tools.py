@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from r1lab.config.experiments import CONF
+from r1lab.rows.against import benchmarks_of
+from r1lab.rows.mixture import settings_of
 from tests.command_line import CommandLine
 
 
@@ -87,3 +91,14 @@ def test_published_recipes(r1lab: CommandLine, name, model, dataset, reward, num
     assert (cfg.model.name, cfg.dataset.name, list(cfg.reward)) == (model, dataset, [reward])
     task = cfg.task
     assert (task.n, task.max_tokens, task.temperature, task.top_p, task.low, task.high) == numbers
+
+
+def test_a_benchmark_that_evaluation_knows_is_known_to_compare_with() -> None:
+    """By its own name, and the same rows of the same repository."""
+    names = [file.stem for file in (CONF / "benchmark").glob("*.yaml") if file.stem not in ("all", "ioi24")]
+    found, faults = benchmarks_of(names)
+    assert faults == [] and [item.label for item in found] == names
+    for item in found:
+        ours = yaml.safe_load((CONF / f"benchmark/{item.label}.yaml").read_text())[item.label]
+        theirs = settings_of(item.value)
+        assert (ours.get("repo"), ours.get("files")) == (theirs.get("repo"), theirs.get("files"))

@@ -15,7 +15,9 @@ from r1lab.wording import nearest, some
 ALIASES = {  # as benchmarks are called → the dataset's file
     "aime24": "aime_2024",
     "aime25": "aime_2025",
+    "gpqa-diamond": "gpqa",
     "lcb": "code_generation_lite",
+    "lcb-v4": "code_generation_lite_v4",
 }
 SOURCES = ("id", "path", "name")
 KEYS = (*SOURCES, "label", "config", "revision", "split", "prompt")

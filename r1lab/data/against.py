@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from r1lab.data import hub
 from r1lab.data.stream import Stream, loaded, of_files, of_rows
 from r1lab.errors import DataError
-from r1lab.rows.benchmarks import Benchmark
+from r1lab.rows.against import Benchmark
 from r1lab.rows.mixture import settings_of
 from r1lab.rows.roles import TEXTS, Roles
 
