@@ -9,6 +9,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from r1lab.engines.base import Sampling
+
 PARTS = ("evaluator", "versions", "prompt", "template", "sampling", "data", "scorer")
 PACKAGES = ("r1lab", "transformers", "torch", "math-verify", "latex2sympy2_extended")
 SEED = "seed"  # of the sampling: another draw from the same distribution
@@ -26,6 +30,33 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+def conditions(
+    cfg: DictConfig, identity: Mapping[str, Any], sampling: Sampling, prompt: str, data: str, scorer: DictConfig
+) -> dict[str, Any]:
+    """What bears on the numbers of r1lab's own evaluations, for `Record.made_by`.
+
+    Args:
+        cfg: the resolved config of the run.
+        identity: what tells the model's completions from another's.
+        sampling: how they were drawn.
+        prompt, data: digests of the prompts, and of ids and gold answers.
+        scorer: its settings; where it runs is none of them.
+    """
+    how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
+    settings: Any = OmegaConf.to_container(scorer, resolve=True)
+    return {
+        "evaluator": "native",
+        "versions": versions(cfg.engine.name),
+        "model": {"name": cfg.model.name, "repo": cfg.model.repo, "path": cfg.model.path, **identity},
+        "prompt": prompt,
+        "template": identity.get("template"),
+        "sampling": {**how, "samples": sampling.n},
+        "data": data,
+        "own_template": cfg.model.chat_template is not None,
+        "scorer": {key: value for key, value in settings.items() if key != "sandbox"},
+    }
 
 
 def parts_of(made_by: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from r1lab.engines.base import Completion, Sampling, seed_of
+from r1lab.engines.base import Completion, Sampling
 from r1lab.evaluation.judging import judged
 from r1lab.evaluation.questions import Question
 from r1lab.evaluation.records import Problem, Sample
+from r1lab.evaluators.samples import sample_of
 from r1lab.rewards.base import Reward
-from r1lab.rewards.code import last_block
 
 
 def contest_record(
@@ -48,16 +48,7 @@ def contest_record(
         marks = [iter(row) for row in judged(folder, reward, settings, subtasks, [texts] * len(subtasks))]
         samples = []
         for (i, index), item in zip(order, items, strict=True):
-            found = Sample(
-                text=item.text,
-                score=None,
-                answer=last_block(item.text, "cpp"),
-                finish="" if item.finish == "error" else item.finish,
-                tokens=item.tokens or (None if item.text else 0),
-                prompt_tokens=item.prompt_tokens,
-                seed=seed_of(sampling.seed, asked[i].prompt, index),
-                reason=item.error,
-            )
+            found = sample_of("contest", asked[i], item, (None, item.error), sampling, index)
             if not item.error:
                 found = with_marks(found, subtasks, [next(row) for row in marks])
             samples.append(found)

@@ -22,10 +22,12 @@ from r1lab.config.evaluating import interpreter, trouble, version_in
 from r1lab.engines.base import Completion, Sampling
 from r1lab.engines.store import Store
 from r1lab.errors import UserError
+from r1lab.evaluation.fingerprint import conditions
 from r1lab.evaluation.questions import LETTERS, Question, Questions, questions_of, rows_of
 from r1lab.evaluation.records import Problem, Record
 from r1lab.evaluators.lighteval_process import Lighteval
-from r1lab.evaluators.native import conditions, drawn, sample_of, sampling_of
+from r1lab.evaluators.native import drawn, sampling_of
+from r1lab.evaluators.samples import sample_of
 from r1lab.generation.engines import Ready, ready
 from r1lab.runs.folder import RunFolder
 
@@ -137,13 +139,13 @@ def made_by(
     cfg: DictConfig, loaded: Questions, asked: Questions, sampling: Sampling, made: Ready, python: Path
 ) -> dict[str, Any]:
     """What bears on the numbers; see `Record`. The data is as it was loaded: lighteval letters choices in its order."""
-    benchmark, common = cfg.benchmark[asked.name], conditions(cfg, asked, sampling, made)
+    benchmark = cfg.benchmark[asked.name]
+    common = conditions(cfg, made.identity, sampling, asked.wording, loaded.data, benchmark.scorer)
     judges = {package: version_in(python, package) for package in PACKAGES}
     return {
         **common,
         "evaluator": "lighteval",
         "versions": {**common["versions"], **judges},
-        "data": loaded.data,
         "own_prompt": not stock(cfg) or benchmark.system_prompt is not None,
         "scorer": {"lighteval": benchmark.lighteval if stock(cfg) else benchmark.form},
     }

@@ -15,21 +15,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from r1lab.engines.base import Completion, Sampling, seed_of
+from r1lab.engines.base import Completion, Sampling
 from r1lab.engines.store import Store
 from r1lab.engines.stored import Failures, completions_of, fill, keys_of
 from r1lab.errors import EngineError
-from r1lab.evaluation.fingerprint import versions
+from r1lab.evaluation.fingerprint import conditions, versions
 from r1lab.evaluation.judging import Judged, judged
 from r1lab.evaluation.questions import Question, Questions, questions_of
-from r1lab.evaluation.records import Problem, Record, Sample
+from r1lab.evaluation.records import Problem, Record
 from r1lab.evaluators.ahead import Ahead
 from r1lab.evaluators.contest import contest_record
+from r1lab.evaluators.samples import sample_of
 from r1lab.generation.engines import Ready, ready
 from r1lab.generation.meter import Meter
-from r1lab.rewards.answers import final_answer
 from r1lab.rewards.base import build
-from r1lab.rewards.code import last_block
 from r1lab.runs.folder import RunFolder
 
 AT_ONCE = 16  # problems that are judged together
@@ -89,26 +88,8 @@ def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, 
                 ]
                 asked = question.prompt[-1]["content"]
                 problems.append(Problem(question.id, asked, question.gold, tuple(samples)))
-    made_by = {
-        "evaluator": "native",
-        **conditions(cfg, questions, sampling, made),
-        "scorer": {key: value for key, value in settings.items() if key != "sandbox"},
-    }
+    made_by = conditions(cfg, made.identity, sampling, questions.wording, questions.data, benchmark.scorer)
     return Record(questions.name, sampling.n, tuple(problems), made_by, made.context, tuple(questions.missing))
-
-
-def conditions(cfg: DictConfig, questions: Questions, sampling: Sampling, made: Ready) -> dict[str, Any]:
-    """What bears on a benchmark's completions, for `Record.made_by`."""
-    how = {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
-    return {
-        "versions": versions(made.identity.get("engine")),
-        "model": {"name": cfg.model.name, "repo": cfg.model.repo, "path": cfg.model.path, **made.identity},
-        "prompt": questions.wording,
-        "template": made.identity.get("template"),
-        "sampling": {**how, "samples": sampling.n},
-        "data": questions.data,
-        "own_template": cfg.model.chat_template is not None,
-    }
 
 
 def sampling_of(benchmark: DictConfig, seed: int) -> Sampling:
@@ -172,21 +153,3 @@ def drawn(
         raise EngineError(f"no completion of {questions.name} could be made: {first.error}")
     with store.lookup() as lookup:
         return [completions_of(lookup, key, count, failures) for key, count in zip(keys, per, strict=True)]
-
-
-def sample_of(
-    form: str, question: Question, item: Completion, mark: tuple[float | None, str], sampling: Sampling, index: int
-) -> Sample:
-    """A completion with its score, as records keep it."""
-    languages = {"program": "python", "contest": "cpp"}
-    answer = last_block(item.text, languages[form]) if form in languages else final_answer(item.text)
-    return Sample(
-        text=item.text,
-        score=mark[0],
-        answer=answer,
-        finish="" if item.finish == "error" else item.finish,
-        tokens=item.tokens or (None if item.text else 0),
-        prompt_tokens=item.prompt_tokens,
-        seed=seed_of(sampling.seed, question.prompt, index),
-        reason=mark[1],
-    )

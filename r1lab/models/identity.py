@@ -30,10 +30,15 @@ def identity_of(cfg: DictConfig, where: str, tokenizer: PreTrainedTokenizerBase)
     return {
         "weights": content_of(Path(where)) if Path(where).is_dir() else commit_of(where, cfg.revision),
         "dtype": cfg.dtype,
-        "template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16],
+        "template": template_of(tokenizer),
         "end": tokenizer.eos_token,
         **({"rope": rope} if rope else {}),
     }
+
+
+def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """16 hexadecimal digits of the chat template."""
+    return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16]
 
 
 def content_of(folder: Path) -> str:

@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Any
 
 from datasets import Dataset
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from r1lab.data import loading as data
 from r1lab.engines.base import Completion, Engine, Sampling
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import DataError, EngineError
-from r1lab.evaluation.fingerprint import versions
+from r1lab.evaluation.fingerprint import conditions
 from r1lab.evaluation.judging import UNVERIFIABLE
 from r1lab.evaluation.measures import measures
 from r1lab.evaluation.questions import digest
@@ -25,6 +25,7 @@ from r1lab.evaluation.result import keep, metrics_of, result_of, sentences
 from r1lab.evaluation.sampling import Sampled, score, summary
 from r1lab.generation.engines import ready
 from r1lab.models import loading as models
+from r1lab.models.identity import template_of
 from r1lab.rewards.answers import final_answer
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
@@ -148,7 +149,7 @@ def engine_of(cfg: DictConfig, folder: RunFolder, rows: Dataset) -> Iterator[Eng
         return
     model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
     models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
-    manifest.add(folder, model=models.facts(model, cfg.model))
+    manifest.add(folder, model={**models.facts(model, cfg.model), "template": template_of(tokenizer)})
     yield TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
 
 
@@ -181,17 +182,9 @@ def problems_of(sampled: Sampled, name: str) -> tuple[Problem, ...]:
 def record_of(cfg: DictConfig, sampled: Sampled, reward: Reward, sampling: Sampling, model: dict[str, Any]) -> Record:
     """An evaluation of a dataset, decided by one reward."""
     problems = problems_of(sampled, reward.__name__)
-    how = {key: getattr(sampling, key) for key in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")}
-    made_by = {
-        "evaluator": "native",
-        "versions": versions(cfg.engine.name),
-        "model": {**model, "name": cfg.model.name, "repo": cfg.model.repo, "path": cfg.model.path},
-        "prompt": digest(sorted(repr(prompt) for prompt in sampled.rows["prompt"])),
-        "template": model.get("template"),
-        "sampling": {**how, "samples": sampling.n},
-        "data": digest(sorted(f"{problem.id}\0{problem.gold}" for problem in problems)),
-        "scorer": OmegaConf.to_container(cfg.reward[reward.__name__], resolve=True),
-    }
+    wording = digest(sorted(repr(prompt) for prompt in sampled.rows["prompt"]))
+    data_of = digest(sorted(f"{problem.id}\0{problem.gold}" for problem in problems))
+    made_by = conditions(cfg, model, sampling, wording, data_of, cfg.reward[reward.__name__])
     return Record(cfg.dataset.name, sampling.n, problems, made_by)
 
 

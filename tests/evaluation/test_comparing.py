@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import random
 from statistics import mean, stdev
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from r1lab.engines.base import Sampling
 from r1lab.errors import DataError
 from r1lab.evaluation.comparing import compare, t95
+from r1lab.evaluation.fingerprint import conditions, differing, fingerprint
 from r1lab.evaluation.records import Record
 from tests.evaluation.building import problem, record, sample
 
@@ -69,3 +73,20 @@ def test_other_conditions_are_told() -> None:
     other = scored([1.0, 0.0], made_by={"sampling": sampling, "evaluator": "lighteval"})
     said = compare(scored([1.0, 0.0]), other).differing
     assert said == ["evaluator native ≠ lighteval", "sampling.temperature 0.6 ≠ 1.0"]
+
+
+def test_where_it_is_judged_makes_no_other_conditions() -> None:
+    """And an own template, which no published figure was made with, is told."""
+    sampling = Sampling(4, 0.6, 0.95, max_tokens=64, seed=7)
+
+    def made(template: str | None = None, **sandbox: str) -> dict[str, Any]:
+        model = {"name": "m", "repo": None, "path": "x", "chat_template": template}
+        cfg = OmegaConf.create({"engine": {"name": "transformers"}, "model": model})
+        scorer = OmegaConf.create({"_target_": "a.b", "seconds": 6, "sandbox": sandbox})
+        return conditions(cfg, {"template": "t", "weights": "w"}, sampling, "prompt", "data", scorer)
+
+    one, other = made(endpoint="http://a:1"), made(endpoint="http://b:2")
+    assert fingerprint(one) == fingerprint(other) and differing(one, other) == []
+    assert one["scorer"] == {"_target_": "a.b", "seconds": 6}
+    assert one["model"] == {"name": "m", "repo": None, "path": "x", "template": "t", "weights": "w"}
+    assert (one["own_template"], made("mine")["own_template"]) == (False, True)
