@@ -50,6 +50,7 @@ class Meter:
         """So many completions are there of so many; the first call tells how many were there before."""
         if not self.total:
             self.before, self.first = done, time.monotonic()
+            self.recent.append((self.first, 0))  # a batch's completions come all at once
             if 0 < done < total:
                 self.console.print(f"{done:,} of {total:,} completions are there already", markup=False)
         self.done, self.total = done, total
