@@ -131,7 +131,7 @@ def commands() -> list[str]:
     """The commands of the README and the guides that need nothing that a reader has to make first."""
     texts = [
         REPOSITORY / "README.md",
-        *(REPOSITORY / "docs" / f"{name}.md" for name in ("first-steps", "sweeps", "tasks")),
+        *(REPOSITORY / "docs" / f"{name}.md" for name in ("evaluation", "first-steps", "sweeps", "tasks")),
     ]
     found = [
         words

@@ -19,6 +19,7 @@ from r1lab.notebook import compose, run
 from r1lab.remote import pool, retrying
 from tests.engines.chat_server import ChatServer, completion
 from tests.lighteval import miniatures
+from tests.rewards.test_contests import CHECKER, GRADER, HEADER
 
 AIME, GPQA = miniatures.AIME[:3], miniatures.GPQA[:3]
 LCB = [row for row in miniatures.LCB if row["question_id"] in ("double", "lines", "square")]
@@ -197,3 +198,82 @@ def test_words_that_do_not_fit_are_refused_before_anything_starts(evaluate: Eval
         "benchmark.aime24.form does not know 'txt'",
     ]
     assert server.requests == []
+
+
+SMALLEST = json.dumps({"task_type": "Batch", "code": "sums", "time_limit": 1.0, "memory_limit": 1 << 28})
+GRADERS = [
+    ["graders/sums.h", HEADER],
+    ["graders/grader.cpp", GRADER],
+    ["graders/grader_config.json", SMALLEST],
+    ["checker/checker.cpp", CHECKER.replace("0.555", "0.5")],  # full marks, half of them where it is off by one, none
+]
+SUBTASKS = {  # of the contest's one problem: what it is worth, and its tests
+    "01-small": (20, [["1 2", "3"], ["2 3", "5"]]),
+    "02-signed": (30, [["-4 2", "-2"], ["5 5", "10"]]),
+    "03-huge": (50, [["3000000000 1", "3000000001"]]),
+}
+
+
+def program(body: str) -> str:
+    return f"```cpp\n#include <vector>\nlong long total(long long a, long long b) {{ {body} }}\n```"
+
+
+SUBMISSIONS = {  # for each subtask's prompt two, and what they are worth on the three subtasks
+    "01-small": [
+        (program("return a < 0 || a > 9 ? 7 : a + b;"), [1.0, 0.0, 0.0]),
+        (program("while (a) b++; return b;"), [0.0, 0.0, 0.0]),
+    ],
+    "02-signed": [
+        (program("return a + b + (a < 0);"), [1.0, 0.5, 1.0]),
+        ("```cpp\nthis is no program\n```", [0.0, 0.0, 0.0]),
+    ],
+    "03-huge": [
+        (program("return int(a + b);"), [1.0, 1.0, 0.0]),
+        ("I have no idea.", [0.0, 0.0, 0.0]),
+    ],
+}
+
+
+@needs_bwrap
+@pytest.mark.slow
+def test_a_contest_s_submissions_are_compiled_and_judged(
+    evaluate: Evaluate, server: ChatServer, tmp_path: Path
+) -> None:
+    """By hand: every subtask counts the best of all submissions, whichever subtask they were made for."""
+    rows = [
+        {
+            "id": "sums",
+            "year": 2024,
+            "subtask": part,
+            "score": points,
+            "problem": f"Add two numbers ({part}).",
+            "test_names": [f"{part}-{number}" for number in range(len(tests))],
+            "test_cases": tests,
+            "grader_files": GRADERS,
+            "time_limit": 1.0,
+            "memory_limit": 1 << 28,
+        }
+        for part, (points, tests) in SUBTASKS.items()
+    ]
+    (tmp_path / "ioi24.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def submitted(body: dict[str, Any], _place: int) -> Any:
+        messages = body["messages"]
+        index = next(i for i in range(2) if seed_of(SEED, messages, i) == body["seed"])
+        part = next(part for part in SUBMISSIONS if f"({part})" in messages[-1]["content"])
+        return completion(SUBMISSIONS[part][index][0])
+
+    server.answer = submitted
+    found = evaluate("benchmark=[ioi24]", "benchmark.ioi24.samples=6", "benchmark.ioi24.k=[]")
+    assert len(server.requests) == 6 and found["eval/ioi24/points"] == 1.0
+    (problem,) = kept_records(tmp_path / "run")["ioi24"].problems
+    known = {text: marks for row in SUBMISSIONS.values() for text, marks in row}
+    assert {sample.text: list(sample.parts.values()) for sample in problem.samples} == known
+    result = json.loads((tmp_path / "run/evaluation/ioi24.json").read_text())
+    assert (result["points"], result["points_of"]) == (100.0, 100.0)
+    assert "sandbox" not in result["made_by"]["scorer"]
+    server.answer = lambda body, place: (  # without the third subtask's programs, the second has half its points
+        completion("Pass.") if "(03-huge)" in body["messages"][-1]["content"] else submitted(body, place)
+    )
+    found = evaluate("benchmark=[ioi24]", "benchmark.ioi24.samples=6", "benchmark.ioi24.k=[]", folder="half")
+    assert found["eval/ioi24/points"] == pytest.approx((20 + 30 / 2 + 50) / 100)
