@@ -10,7 +10,7 @@ EVAL := .venv-eval
 # uv where it is there, else pip; uv is handed pip's find-links, which it does not read by itself
 FIND_LINKS = $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null)
 ifneq ($(shell command -v uv),)
-INSTALL = uv pip install --python $(BIN)/python $(addprefix --find-links ,$(FIND_LINKS)) -c constraints.txt
+INSTALL = uv pip install --compile-bytecode --python $(BIN)/python $(addprefix --find-links ,$(FIND_LINKS)) -c constraints.txt
 else
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 endif
@@ -101,7 +101,7 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 
 docs: | $(BIN)/python  ## the documentation as a site, with strict links, into build/site
 	$(INSTALL) -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; results in benchmarks/results
 	$(BIN)/python -m benchmarks.command_line

@@ -35,7 +35,7 @@ def test_help_tells_a_newcomer_what_there_is(r1lab: CommandLine) -> None:
     assert len(lines) < 50
     assert max(map(len, lines)) <= 120
     for line in (
-        "  task         cancel, decontaminate, doctor, eval, filter, generate, grpo, ",
+        "  task         cancel, compare, decontaminate, doctor, eval, filter, generate, grpo, ",
         "  reward       accuracy, ",
         "  accelerator  auto, cpu",
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,8 @@ def linked(text: str, folder: Path, files: Files, config: MkDocsConfig) -> str:
 
 
 def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
-    """The version stands on every page."""
-    from importlib.metadata import version
-
-    config.extra["version_text"] = version("r1lab")
+    """The version stands on every page, every group of the config in the menu."""
     config.copyright = f"r1lab {version('r1lab')}, Apache-2.0"
+    listed = [f"reference/{name}.md" for name in reference.pages()]
+    config.nav = [{"Reference": listed} if "Reference" in item else item for item in config.nav or []]
     return config

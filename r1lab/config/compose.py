@@ -55,9 +55,10 @@ def register() -> None:
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})
-    # any field of TRL's, peft's or vLLM's config, any option of sbatch's and any word of a pipeline's stage can be set
-    # without `+`
-    for node in (schema.task, schema.trainer, schema.adapter, schema.engine.arguments, schema.cluster.options):
+    # any field of TRL's, peft's or vLLM's config, of a benchmark, any option of sbatch's and any word of a pipeline's
+    # stage can be set without `+`
+    free = (schema.task, schema.trainer, schema.adapter, schema.benchmark, schema.engine.arguments)
+    for node in (*free, schema.cluster.options):
         OmegaConf.set_struct(node, False)
     ConfigStore.instance().store(name="run_schema", node=schema, provider="r1lab")
     launcher = {"_target_": SLURM_LAUNCHER}  # in the place of the plugin's own of that name, which is discovered first

@@ -125,8 +125,8 @@ def questions_of(name: str, benchmark: DictConfig) -> Questions:
         called = own or digest([words])
         asked.append(Question(called, turns, made.gold, made.columns, made.part, made.points, number))
     if not asked:
-        why = missing[0][1] if missing else "there are no rows"
-        raise DataError(f"benchmark.{name}: nothing of it can be asked: {why}")
+        first = missing[0][1] if missing else "there are no rows"
+        raise DataError(f"benchmark.{name}: nothing of it can be asked: {first}")
     refuse_twins(name, asked, benchmark.id)
     return Questions(name, asked, missing)
 

@@ -34,7 +34,7 @@ class Meter:
         self.started = self.said = self.first = time.monotonic()
 
     def __enter__(self) -> Meter:
-        if self.console.is_terminal:
+        if self.console.file.isatty():
             self.bar = live(self.console, TextColumn("{task.fields[numbers]}"))
             self.bar.add_task("generate", total=None, numbers="")
             self.bar.start()

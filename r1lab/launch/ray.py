@@ -240,8 +240,8 @@ class Head(Part):
         while not all(other.exists() for other in others) and time.monotonic() < self.until:
             time.sleep(TICK)
         self.children = self.children[:1]
-        super().end()
         self.token.unlink(missing_ok=True)
+        super().end()
 
 
 class Worker(Part):

@@ -87,7 +87,7 @@ def livecode(
         key = hash((str(public), str(private), str(about)))
         if key not in read:
             try:
-                read[key] = tests_of(public, private, about)
+                read[key] = read_tests(public, private, about)
             except Unreadable:
                 read[key] = None
         cases.append((last_block(text, "python"), read[key]))
@@ -151,7 +151,7 @@ def _same_value(output: str, expected: str) -> bool:
         return False
 
 
-def tests_of(public: Any, private: Any, about: Any) -> tuple[str | None, list[Test]]:
+def read_tests(public: Any, private: Any, about: Any) -> tuple[str | None, list[Test]]:
     """The method to call (None: the program reads stdin) and every test of a problem.
 
     Raises:

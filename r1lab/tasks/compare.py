@@ -7,21 +7,26 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from r1lab.errors import DataError
+from r1lab.errors import ConfigError, DataError, Finding
 from r1lab.evaluation.comparing import compare
 from r1lab.evaluation.result import kept_records
+from r1lab.wording import plural
 
 
 def run(cfg: DictConfig) -> None:
-    """Compare the evaluation of `task.run` with that of `task.against`.
+    """Compare the first of `task.runs` with the second.
 
     Raises:
-        DataError: one of them is none, or they have no benchmark in common.
+        ConfigError: there are not two.
+        DataError: one of them is no evaluation, or they have no benchmark in common.
     """
-    ours, theirs = kept_records(Path(cfg.task.run)), kept_records(Path(cfg.task.against))
+    runs = list(cfg.task.runs)
+    if len(runs) != 2:
+        raise ConfigError([Finding(f"task.runs names {plural(len(runs), 'run')}", "task.runs", fix="task.runs=[A,B]")])
+    ours, theirs = (kept_records(Path(run)) for run in runs)
     both = [name for name in ours if name in theirs]
     if not both:
-        told = f"{cfg.task.run} has {', '.join(ours)}; {cfg.task.against} has {', '.join(theirs)}"
+        told = f"{runs[0]} has {', '.join(ours)}; {runs[1]} has {', '.join(theirs)}"
         raise DataError(f"the two evaluations have no benchmark in common: {told}")
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     for name in both:

@@ -54,7 +54,7 @@ class Progress(TrainerCallback):
             return
         if self.why:
             self.console.print(self.why, markup=False)
-        if self.console.is_terminal:
+        if self.console.file.isatty():
             self.bar = live(self.console, TextColumn("{task.fields[numbers]}"))
             self.bar.add_task(self.label, total=state.max_steps, completed=state.global_step, numbers="")
             self.bar.start()
@@ -114,7 +114,7 @@ class Counter:
         self.started = self.said = time.monotonic()
 
     def __enter__(self) -> Counter:
-        if self.console.is_terminal:
+        if self.console.file.isatty():
             self.bar = live(self.console)
             self.bar.add_task(self.label, total=self.total)
             self.bar.start()

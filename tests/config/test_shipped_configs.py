@@ -31,6 +31,8 @@ NEED = {  # options that name nothing by themselves
     "task/import_recipe": "task.path has no value",
     "task/cancel": "task.run has no value",
     "task/push": "task.run has no value",
+    "task/compare": "task.runs has no value",
+    "task/model_card": "task.run has no value",
     "task/pipeline": "task=pipeline names no stage",
     "task/rescore": "task.completions has no value",
     "task/report": "task.run has no value",
@@ -69,7 +71,8 @@ def words_for(option: str) -> list[str]:
     if group == "reward":
         return [f"reward=[{name}]", *TESTED.get(name, [])]
     if group == "benchmark":
-        return ["task=eval", f"benchmark=[{name}]"]
+        model = [] if name == "arithmetic" else ["model=deepseek-r1-distill-qwen-7b"]  # whose context has room
+        return ["task=eval", f"benchmark=[{name}]", *model]
     if group in LISTS:
         return [f"{group}=[{name}]"]
     if group == "dataset":

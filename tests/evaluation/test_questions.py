@@ -14,8 +14,10 @@ from r1lab.config.compose import compose_words, session
 from r1lab.errors import ConfigError, DataError
 from r1lab.evaluation.questions import Questions, questions_of
 from r1lab.plan.checks import plan
-from tests.lighteval.miniatures import AIME, GPQA, LCB
+from tests.lighteval import miniatures
 
+AIME, GPQA = miniatures.AIME[:3], miniatures.GPQA[:3]
+LCB = [row for row in miniatures.LCB if row["question_id"] in ("double", "lines", "square")]
 MODEL = "model=deepseek-r1-distill-qwen-1.5b"
 
 

@@ -25,7 +25,7 @@ def results_of(hub: StandIn) -> tuple[list[dict[str, Any]], str]:
     """The results in the card's metadata, and the card below it."""
     _, head, body = hub.repo("me/mine").files()["README.md"].decode().split("---", 2)
     (entry,) = yaml.safe_load(head)["model-index"]
-    return [{**item["metrics"][0], "dataset": item["dataset"]["name"]} for item in entry["results"]], body
+    return [{**m, "dataset": item["dataset"]["name"]} for item in entry["results"] for m in item["metrics"]], body
 
 
 def test_results_join_a_card_and_leave_the_rest_of_it_alone(hub: StandIn) -> None:
@@ -40,7 +40,16 @@ def test_results_join_a_card_and_leave_the_rest_of_it_alone(hub: StandIn) -> Non
 def test_a_result_made_again_replaces_itself_and_another_one_stands_beside_it(hub: StandIn) -> None:
     hub.make("me/mine")
     export("me/mine", [result(0.5)], "main", 0)
-    export("me/mine", [result(0.6), result(0.7, fingerprint="other"), result(0.8, benchmark="math-500")], "main", 0)
+    export(
+        "me/mine",
+        [
+            result(0.6),
+            result(0.7, fingerprint="other"),
+            result(0.8, dataset={**DATA, "repo": "HuggingFaceH4/MATH-500"}),
+        ],
+        "main",
+        0,
+    )
     assert [(item["value"], item["args"]["fingerprint"]) for item in results_of(hub)[0]] == [
         (60.0, "abc"),
         (70.0, "other"),

@@ -198,7 +198,7 @@ def run(cfg, folder):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_in_processes_of_their_own_by_way_of_submitit(tmp_path: Path) -> None:
     (tmp_path / "conf/task").mkdir(parents=True)
     (tmp_path / "conf/trainer").mkdir()

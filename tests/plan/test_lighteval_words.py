@@ -10,7 +10,7 @@ from r1lab.config import evaluating
 from tests.command_line import CommandLine, r1lab
 
 __all__ = ["r1lab"]
-EVAL = ("task=eval", "evaluator=lighteval", "accelerator=cpu")
+EVAL = ("task=eval", "evaluator=lighteval", "accelerator=cpu", "model=deepseek-r1-distill-qwen-7b")
 GPUS = ("engine=server", "dry_run=json")
 
 

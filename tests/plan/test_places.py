@@ -104,6 +104,7 @@ def test_groups_and_their_options() -> None:
         assert options_of("task") == [
             *(
                 "cancel",
+                "compare",
                 "decontaminate",
                 "doctor",
                 "eval",
@@ -111,10 +112,13 @@ def test_groups_and_their_options() -> None:
                 "generate",
                 "grpo",
                 "import_recipe",
+                "leaderboard",
+                "model_card",
+                "pipeline",
                 "push",
                 "ray",
             ),
-            *("report", "rft", "sandbox_server", "sft", "status"),
+            *("report", "rescore", "rft", "sandbox_server", "sft", "status"),
         ]
         assert is_group("hydra/launcher")
         assert is_group("model@model")

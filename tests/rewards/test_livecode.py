@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from r1lab.rewards.livecode import Unreadable, livecode, same_numbers, tests_of
+from r1lab.rewards.livecode import Unreadable, livecode, read_tests, same_numbers
 from tests.lighteval.miniatures import packed
 
 LOCAL = {"_target_": "r1lab.sandbox.local.LocalSandbox", "workers": 2}
@@ -83,21 +83,21 @@ class Evil:
 def test_packed_tests_are_text_and_run_nothing() -> None:
     evil = base64.b64encode(zlib.compress(pickle.dumps(Evil()))).decode()
     with pytest.raises(Unreadable, match="packed tests name"):
-        tests_of("[]", evil, "{}")
+        read_tests("[]", evil, "{}")
     assert not Path("/tmp/evaluation-was-here").exists()
     for broken in ("%%%", base64.b64encode(b"x").decode(), None, 5, '{"input": 1}', '[{"input": "1"}]'):
         with pytest.raises(Unreadable):
-            tests_of("[]", broken, "{}")
+            read_tests("[]", broken, "{}")
 
 
 def test_kinds_of_tests_do_not_mix() -> None:
     stdin = [{"input": "1", "output": "1", "testtype": "stdin"}]
     called = [{"input": "1", "output": "1", "testtype": "functional"}]
     with pytest.raises(Unreadable):
-        tests_of(stdin, called, {"func_name": "f"})
+        read_tests(stdin, called, {"func_name": "f"})
     with pytest.raises(Unreadable):
-        tests_of(called, [], {})
-    assert tests_of(called, [], {"func_name": "f"})[0] == "f" and tests_of(stdin, stdin, None)[0] is None
+        read_tests(called, [], {})
+    assert read_tests(called, [], {"func_name": "f"})[0] == "f" and read_tests(stdin, stdin, None)[0] is None
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
 JobRequeue=1
-KillWait=5
+KillWait=15
 SlurmdTimeout=5
 MessageTimeout=4
 CompleteWait=0
@@ -68,10 +68,11 @@ NO_ACCOUNTS = "AccountingStorageType=accounting_storage/none"
 ACCOUNTS = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=10.77.0.1
+AccountingStoragePass={folder}/munge.sock
 AccountingStorageEnforce=associations,limits,qos"""
 SLURMDBD = """\
 AuthType=auth/munge
-AuthInfo={folder}/munge.sock
+AuthInfo=socket={folder}/munge.sock
 DbdHost=ctl
 DbdAddr=10.77.0.1
 SlurmUser=root
@@ -120,7 +121,7 @@ class Cluster:
         (folder / "munge.key").chmod(0o400)
         first = int(time.time()) % 900_000 + 1000  # ids of an earlier cluster must not come back
         values = {"folder": folder, "last": nodes - 1, "end": 9 + nodes, "cpus": cpus, "gpus": gpus, "first": first}
-        values["accounting"] = ACCOUNTS if accounts else NO_ACCOUNTS
+        values["accounting"] = ACCOUNTS.format(folder=folder) if accounts else NO_ACCOUNTS
         if accounts:
             (folder / "etc/slurmdbd.conf").write_text(SLURMDBD.format(folder=folder))
             (folder / "etc/slurmdbd.conf").chmod(0o600)

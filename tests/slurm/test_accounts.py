@@ -19,7 +19,7 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster where root belongs to the account lab, and may use the qualities of service normal and high."""
     if reason := lacking(*ACCOUNTING):
         pytest.skip(f"{reason}; apt install slurmdbd mariadb-server-core")
-    cluster = Cluster(tmp_path_factory.mktemp("accounts") / "slurm", nodes=1, accounts=True)
+    cluster = Cluster(tmp_path_factory.mktemp("accounts") / "slurm", nodes=2, accounts=True)
     try:
         for words in ("qos high", "account lab", "account others", "user root account=lab qos=normal,high"):
             cluster.run("sacctmgr", "-i", "add", *words.split())
