@@ -75,7 +75,7 @@ def words_for(option: str) -> list[str]:
         model = [] if name == "arithmetic" else ["model=deepseek-r1-distill-qwen-7b"]  # whose context has room
         return ["task=eval", f"benchmark=[{name}]", *model]
     if option == "task/ray":
-        return ["task=ray", "cluster=h100-8x", "model=qwen2.5-math-7b"]
+        return ["task=ray", "cluster=h100-8x", "model=qwen2.5-coder-32b-instruct"]
     if group in LISTS:
         return [f"{group}=[{name}]"]
     if group == "dataset":
