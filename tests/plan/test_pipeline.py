@@ -108,6 +108,13 @@ def test_a_key_follows_the_content_of_a_file(r1lab: CommandLine, path: str, writ
     assert {name for name in first if first[name] != second[name]} == {"traces", "sft", "measured"}
 
 
+def test_an_evaluation_hands_on_every_completion(r1lab: CommandLine, path: str) -> None:
+    held_out = planned(r1lab, path).stages[2]
+    assert held_out.output("completions") == held_out.folder / "completions/eval.jsonl"
+    measured = planned(r1lab, path, "task.stages.measured.choose.benchmark=[arithmetic]").stages[2]
+    assert measured.output("completions") == measured.folder / "evaluation"
+
+
 def test_every_fault_of_every_stage_is_found_at_once(r1lab: CommandLine, path: str) -> None:
     found = r1lab.all(
         path,
