@@ -21,6 +21,7 @@ from r1lab.wording import display, nearest, some
 
 KEY = "task.completions"
 STREAMS = ("eval", "train")
+STORED = "stored."  # before the name of a reward: the score that was kept with the completions
 TEXTS = ("completion", "messages")  # columns that hold what was said
 FORMATS = (".json", ".jsonl", ".parquet")
 RECORDS = "evaluation"  # in a run's folder: all that was said of each benchmark, as `evaluation.records` writes it

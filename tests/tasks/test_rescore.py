@@ -141,6 +141,22 @@ def test_every_completion_of_a_benchmark_is_scored_and_not_only_the_page_s(
     assert go(measured, "reward=[accuracy]")[0]["completions"] == 4
 
 
+def test_failed_machinery_is_told_from_what_cannot_be_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "conf/reward").mkdir(parents=True)
+    (tmp_path / "conf/reward/shaky.yaml").write_text("shaky:\n  _target_: shaky.score\n  max_failures: 0.5\n")
+    (tmp_path / "shaky.py").write_text(
+        "from r1lab.rewards.base import Failure\n\n"
+        "def score(completions):\n    return [None, None, Failure('gone'), 1.0, 1.0, 0.0]\n"
+    )
+    written(tmp_path / "own.jsonl", completions())
+    words = ("task=rescore", "task.completions=own.jsonl", "accelerator=cpu", "debug=true", "reward=[shaky]")
+    metrics = run(compose(*words, config_dir=tmp_path / "conf"), tmp_path / "run")
+    assert metrics["rescore/skipped/shaky"] == pytest.approx(2 / 6)
+    assert metrics["rescore/infrastructure_failures/shaky"] == pytest.approx(1 / 6)
+
+
 def said(number: int, score: float | None) -> Sample:
     return Sample(f"\\boxed{{{number}}}", score, finish="stop", tokens=3)
 
