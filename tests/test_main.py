@@ -179,7 +179,10 @@ def test_a_task_without_a_folder_runs_in_place(r1lab: CommandLine) -> None:
     assert said.out.strip() == f"{folder}/report.html"
     assert (folder / "report.html").is_file()
     said = r1lab("task=report", "task.run=nowhere")
-    assert (said.code, said.err) == (2, "r1lab: nowhere holds neither a run (run.yaml) nor a sweep of runs\n")
+    assert (said.code, said.err) == (
+        2,
+        "r1lab: nowhere holds neither a run (run.yaml), a pipeline (pipeline.json) nor a sweep of runs\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -258,5 +261,5 @@ def test_the_plan_of_a_run_is_what_the_worker_reads(r1lab: CommandLine) -> None:
 
 def test_a_task_without_a_folder_goes_where_a_launcher_puts_it() -> None:
     serve = ["task=sandbox_server", "dry_run=true"]
-    assert main.elsewhere(main.check([*serve, "hydra/launcher=submitit_slurm"]))
-    assert not main.elsewhere(main.check(serve)) and not main.elsewhere(main.check([*serve, "hydra/launcher=basic"]))
+    assert not main.in_place(main.check([*serve, "hydra/launcher=submitit_slurm"]))
+    assert main.in_place(main.check(serve)) and main.in_place(main.check([*serve, "hydra/launcher=basic"]))

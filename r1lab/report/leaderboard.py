@@ -30,7 +30,7 @@ def write_leaderboard(path: Path, columns: Sequence[Any]) -> Path:
     every = [entry for column in columns for entry in column.entries]
     page = render(
         "leaderboard.html.j2",
-        script="leaderboard.js",
+        "leaderboard.js",
         header=HEADER,
         tables=tables,
         models=len({entry.model for entry in every}),

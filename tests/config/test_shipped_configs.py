@@ -41,6 +41,7 @@ NEED = {  # options that name nothing by themselves
 ELSEWHERE = {
     "adapter/qlora": "adapter.quantisation",
     "engine/vllm": "engine=vllm needs vllm",
+    "task/ray": ("sbatch is not on PATH", "sinfo: ", "engine=server starts `vllm serve`, and there is no program"),
     **{f"cluster/{file.stem}": ("sbatch is not on PATH", "sinfo: ") for file in CONF.glob("cluster/*.yaml")},
 }  # options that need what the machine of the tests may lack
 PLANNED = {f"accelerator/{file.stem}" for file in CONF.glob("accelerator/*.yaml")} - {
@@ -73,6 +74,8 @@ def words_for(option: str) -> list[str]:
     if group == "benchmark":
         model = [] if name == "arithmetic" else ["model=deepseek-r1-distill-qwen-7b"]  # whose context has room
         return ["task=eval", f"benchmark=[{name}]", *model]
+    if option == "task/ray":
+        return ["task=ray", "cluster=h100-8x", "model=qwen2.5-coder-32b-instruct"]
     if group in LISTS:
         return [f"{group}=[{name}]"]
     if group == "dataset":

@@ -90,6 +90,7 @@ def test_the_files_of_a_composition_in_order(tmp_path: Path, monkeypatch: pytest
         ("engine", "engine/transformers.yaml"),
         ("adapter", "adapter/none.yaml"),
         ("sandbox", "sandbox/local.yaml"),
+        ("evaluator", "evaluator/native.yaml"),
         ("reward", "reward/format.yaml"),
         ("model", "model/tiny.yaml"),
         ("dataset", "dataset/arithmetic.yaml"),
