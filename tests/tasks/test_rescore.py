@@ -152,6 +152,7 @@ def test_failed_machinery_is_told_from_what_cannot_be_verified(tmp_path: Path, m
     )
     written(tmp_path / "own.jsonl", completions())
     words = ("task=rescore", "task.completions=own.jsonl", "accelerator=cpu", "debug=true", "reward=[shaky]")
+    words = (*words, "plugins=[shaky]")
     metrics = run(compose(*words, config_dir=tmp_path / "conf"), tmp_path / "run")
     assert metrics["rescore/skipped/shaky"] == pytest.approx(2 / 6)
     assert metrics["rescore/infrastructure_failures/shaky"] == pytest.approx(1 / 6)
