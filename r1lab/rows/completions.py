@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from r1lab.errors import Finding
 from r1lab.rows.files import Source, source_of
@@ -92,7 +92,8 @@ def _of_run(run: Path, stream: str | None, place: str) -> Found:
 
 def _of_benchmarks(run: Path) -> bool:
     """Whether a run measured benchmarks, and kept what was said."""
-    return any((run / RECORDS).glob("*.jsonl")) and bool(OmegaConf.load(run / "run.yaml").get("benchmark"))
+    cfg = OmegaConf.load(run / "run.yaml")
+    return any((run / RECORDS).glob("*.jsonl")) and isinstance(cfg, DictConfig) and bool(cfg.get("benchmark"))
 
 
 def _checked(source: Source, path: Path, torn: bool, place: str) -> Found:
