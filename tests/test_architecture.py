@@ -60,7 +60,16 @@ MAY_IMPORT = {
     "launch.slurm": {"config", "launch", "launch.again", "plan", "runs", "slurm", *FLOOR},
     "launch.place": {"launch.supervisor", "slurm"},
     "launch.slurm_node": {"launch", "launch.place", "launch.supervisor", "runs", *FLOOR},
-    "launch.ray": {*NODE, "config", "launch.place", "launch.supervisor", "runs", "slurm", *FLOOR},
+    "launch.ray": {
+        "config",
+        "launch",
+        "launch.environment",
+        "launch.place",
+        "launch.supervisor",
+        "runs",
+        "slurm",
+        *FLOOR,
+    },
     "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": {"processes"},
@@ -86,7 +95,7 @@ MAY_IMPORT = {
     "remote": FLOOR,
     "sandbox": {"config", *FLOOR},
     "providers": {"config", "remote", "sandbox", *FLOOR},
-    "sandbox_server": {"config", "providers", "remote", "sandbox", *FLOOR},
+    "sandbox_server": {"providers", "sandbox", *FLOOR},
     "rewards": {"config", "sandbox", *FLOOR},
     "evaluation": {"config", "data", "engines", "rewards", "rows", "runs", *FLOOR},
     "trainers": {"data", "engines", "evaluation", "rewards", "runs", *FLOOR},
@@ -97,26 +106,12 @@ MAY_IMPORT = {
         "evaluation",
         "launch",  # the name of the folder where a run's nodes speak to each other
         "models",
-        "remote",
-        "report",
         "rewards",
         "runs",
         "trainers",
         *FLOOR,
     },
-    "evaluators": {
-        "config",
-        "data",
-        "engines",
-        "evaluation",
-        "generation",
-        "models",
-        "rewards",
-        "runs",
-        "sandbox",
-        "trainers",
-        *FLOOR,
-    },
+    "evaluators": {"config", "engines", "evaluation", "generation", "rewards", "runs", "sandbox", *FLOOR},
     "models": {"config", "data", "runs", "trainers", *FLOOR},  # the tiny model is trained on first use
     "tasks": {
         "config",
@@ -124,7 +119,6 @@ MAY_IMPORT = {
         "doctor",
         "engines",
         "evaluation",
-        "evaluators",
         "generation",
         "hub",
         "launch",  # the names of what a launch puts into the environment
@@ -202,6 +196,14 @@ def test_imports_point_down(module: str) -> None:
     others = {name for name in own_imports(module) if name != MACHINE and room_of(name) != room}
     allowed = MAY_IMPORT[room]
     assert {name for name in others if room_of(name) not in allowed} == set()
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_every_allowance_is_used(room: str) -> None:
+    inside = [module for module in MODULES if room_of(module) == room]
+    assert inside, "a room without modules"
+    used = {room_of(name) for module in inside for name in own_imports(module)}
+    assert MAY_IMPORT[room] - FLOOR - used == set()
 
 
 def test_no_module_reaches_itself() -> None:

@@ -50,15 +50,6 @@ class Sampled:
             {i: score >= FULL_MARKS for i, score in enumerate(row) if score is not None} for row in self.scores[name]
         ]
 
-    def skipped(self, name: str) -> float:
-        """Share of completions that a reward skipped as not verifiable."""
-        flat = [score for row in self.scores[name] for score in row]
-        return (sum(score is None for score in flat) - self.failures.get(name, 0)) / max(1, len(flat))
-
-    def failed(self, name: str) -> float:
-        """Share of completions that a reward could not judge because its infrastructure failed."""
-        return self.failures.get(name, 0) / max(1, sum(map(len, self.scores[name])))
-
     def records(self, step: int) -> list[dict[str, Any]]:
         """One record per completion, as `completions/*.jsonl` holds them."""
         result = []
@@ -128,6 +119,23 @@ def score(rows: Dataset, completions: list[list[Completion]], rewards: Sequence[
     return sampled
 
 
+def without_score(prefix: str, name: str, missing: int, failed: int, count: int) -> dict[str, float]:
+    """Shares of completions that a reward gave no score: those it cannot verify, those its machinery failed on.
+
+    Args:
+        prefix: of the metrics.
+        name: the reward's.
+        missing: completions without a score, for either cause.
+        failed: those of them where its machinery failed.
+        count: all completions.
+
+    Returns:
+        `PREFIX/skipped/NAME` and `PREFIX/infrastructure_failures/NAME`, each where there are some.
+    """
+    shares = {"skipped": missing - failed, "infrastructure_failures": failed}
+    return {f"{prefix}/{key}/{name}": times / count for key, times in shares.items() if times}
+
+
 def summary(sampled: Sampled, diagnose: Diagnose | None = None, prefix: str = "eval") -> dict[str, float]:
     """Metrics of a sampling: each reward's mean with its interval, length, truncation, skips, failures, diagnosis."""
     metrics: dict[str, float] = {}
@@ -137,10 +145,9 @@ def summary(sampled: Sampled, diagnose: Diagnose | None = None, prefix: str = "e
             metrics |= estimated.record(f"{prefix}/{name}")
         elif (plain := mean_of([score for row in scores for score in row])) is not None:
             metrics[f"{prefix}/{name}"] = plain
-        if skipped := sampled.skipped(name):
-            metrics[f"{prefix}/skipped/{name}"] = skipped
-        if failed := sampled.failed(name):
-            metrics[f"{prefix}/infrastructure_failures/{name}"] = failed
+        missing = sum(score is None for row in scores for score in row)
+        count = sum(map(len, scores))
+        metrics |= without_score(prefix, name, missing, sampled.failures.get(name, 0), count)
     flat = [completion for row in sampled.completions for completion in row]
     metrics[f"{prefix}/length"] = sum(item.tokens for item in flat) / max(1, len(flat))
     metrics[f"{prefix}/truncated"] = sum(item.finish == "length" for item in flat) / max(1, len(flat))

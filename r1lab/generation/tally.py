@@ -11,7 +11,7 @@ from typing import Any
 
 from r1lab.engines.base import Completion
 from r1lab.evaluation.metrics import estimate
-from r1lab.evaluation.sampling import Sampled, mean_of
+from r1lab.evaluation.sampling import Sampled, mean_of, without_score
 
 BINS = 24
 CAUSES = 8  # of failures, in the page
@@ -33,7 +33,7 @@ class Tally:
         self.finishes: Counter[str] = Counter()
         self.causes: Counter[str] = Counter()
         self.means: dict[str, list[float]] = {}
-        self.skipped: Counter[str] = Counter()
+        self.missing: Counter[str] = Counter()  # without a score, for whatever cause
         self.failed: Counter[str] = Counter()
         self.completions = self.tokens = self.kept = self.problems = self.kept_problems = self.reasoned = 0
 
@@ -55,9 +55,8 @@ class Tally:
         for name, scores in sampled.scores.items():
             means = self.means.setdefault(name, [])
             means += [mean for row in scores if (mean := mean_of(row)) is not None]
-            failures = sampled.failures.get(name, 0)
-            self.failed[name] += failures
-            self.skipped[name] += sum(score is None for row in scores for score in row) - failures
+            self.failed[name] += sampled.failures.get(name, 0)
+            self.missing[name] += sum(score is None for row in scores for score in row)
         self.problems += len(sampled.completions)
         self.kept += sum(map(len, kept))
         self.kept_problems += sum(map(bool, kept))
@@ -71,9 +70,7 @@ class Tally:
                 found |= estimate(means).record(f"generate/{name}")
             elif means:
                 found[f"generate/{name}"] = sum(means) / len(means)
-            for key, times in (("skipped", self.skipped[name]), ("infrastructure_failures", self.failed[name])):
-                if times:
-                    found[f"generate/{key}/{name}"] = times / count
+            found |= without_score("generate", name, self.missing[name], self.failed[name], count)
         found["generate/length"] = self.tokens / count
         found["generate/truncated"] = self.finishes["length"] / count
         return found

@@ -24,7 +24,7 @@ from r1lab.errors import Finding
 from r1lab.plan.checks import Plan, plan
 from r1lab.plan.fields import Where
 from r1lab.plan.stage_keys import key_of
-from r1lab.plan.stages import OF_ALL, OUTPUTS, Graph, Stage, graph_of
+from r1lab.plan.stages import OF_ALL, OF_BENCHMARKS, OUTPUTS, Graph, Stage, graph_of
 from r1lab.plan.stand_ins import stand_in
 from r1lab.plan.words import check_words, finding_of
 from r1lab.runs.folder import RunFolder, step_of
@@ -83,7 +83,8 @@ def outputs_of(cfg: DictConfig) -> dict[str, str]:
     """What a run leaves for others, by name, and where in its folder; a task of the user's own says it in `outputs`."""
     own = cfg.task.get("outputs")
     said: dict[str, str] = dict(OmegaConf.to_container(own)) if isinstance(own, DictConfig) else {}  # type: ignore[arg-type]
-    return {**OUTPUTS.get(str(cfg.task.name), {}), **said, **OF_ALL}
+    measured = OF_BENCHMARKS if cfg.task.name == "eval" and cfg.benchmark else {}
+    return {**OUTPUTS.get(str(cfg.task.name), {}), **measured, **said, **OF_ALL}
 
 
 def plan_pipeline(cfg: DictConfig, where: Where = str) -> Pipeline:

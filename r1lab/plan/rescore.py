@@ -10,10 +10,9 @@ from omegaconf import DictConfig
 from r1lab.errors import Finding
 from r1lab.plan.fields import Where
 from r1lab.plan.rewards import needed_columns
-from r1lab.rows.completions import find, peek
+from r1lab.rows.completions import STORED, find, peek
 from r1lab.wording import display, nearest, some
 
-STORED = "stored."
 RESCORE = "rescore"
 
 

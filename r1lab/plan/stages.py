@@ -34,6 +34,7 @@ OUTPUTS = {  # task → what a run of it leaves for others, and where in its fol
     "decontaminate": {"dataset": "dataset"},
     "rescore": {"completions": "completions/eval.jsonl"},
 }
+OF_BENCHMARKS = {"completions": "evaluation"}  # of an eval that chooses benchmarks
 OF_ALL = {"metrics": "metrics.json", "folder": ""}
 
 

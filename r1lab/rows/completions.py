@@ -1,6 +1,7 @@
 """Stored completions, wherever r1lab or somebody else has left them: as rows with a text, a problem and scores.
 
-A run's folder, the dataset or the store of a generation, or any file of rows with a column `completion` or `messages`.
+A run's folder, the records of its benchmarks, the dataset or the store of a generation, or any file of rows with a
+column `completion` or `messages`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from r1lab.errors import Finding
 from r1lab.rows.files import Source, source_of
 from r1lab.rows.text import read_rows
@@ -18,8 +21,10 @@ from r1lab.wording import display, nearest, some
 
 KEY = "task.completions"
 STREAMS = ("eval", "train")
+STORED = "stored."  # before the name of a reward: the score that was kept with the completions
 TEXTS = ("completion", "messages")  # columns that hold what was said
 FORMATS = (".json", ".jsonl", ".parquet")
+RECORDS = "evaluation"  # in a run's folder: all that was said of each benchmark, as `evaluation.records` writes it
 PEEKED = 64  # rows that the planner looks at
 
 
@@ -49,6 +54,8 @@ def find(path: str, stream: str | None = None, place: str = KEY) -> Found:
     folder = Path(path)
     if (folder / "run.yaml").is_file():
         return _of_run(folder, stream, place)
+    if folder.name == RECORDS and (folder.parent / "run.yaml").is_file():
+        return _checked(Source(".jsonl", sorted(folder.glob("*.jsonl"))), folder, False, place)
     if stream is not None:
         what = f"task.stream={stream}: {display(folder)} is no run's folder, which alone has streams"
         return Found(Source(), False, (Finding(what, place, fix="leave task.stream out"),))
@@ -68,6 +75,8 @@ def _of_run(run: Path, stream: str | None, place: str) -> Found:
         return Found(Source(), False, (Finding(f"task.stream={stream} is not known", place, nearby, "eval or train"),))
     if stream is None and (run / "dataset/all").is_dir():
         return find(str(run / "dataset/all"), None, place)
+    if stream != "train" and _of_benchmarks(run):  # completions/eval.jsonl holds the first of each, for the page
+        return find(str(run / RECORDS), None, place)
     files = {name: run / "completions" / f"{name}.jsonl" for name in STREAMS}
     there = {name: file for name, file in files.items() if file.is_file() and file.stat().st_size}
     if stream is None and there:
@@ -81,6 +90,12 @@ def _of_run(run: Path, stream: str | None, place: str) -> Found:
     return _checked(Source(".jsonl", [there[stream]]), run, True, place)
 
 
+def _of_benchmarks(run: Path) -> bool:
+    """Whether a run measured benchmarks, and kept what was said."""
+    cfg = OmegaConf.load(run / "run.yaml")
+    return any((run / RECORDS).glob("*.jsonl")) and isinstance(cfg, DictConfig) and bool(cfg.get("benchmark"))
+
+
 def _checked(source: Source, path: Path, torn: bool, place: str) -> Found:
     if source.format not in FORMATS:
         what = f"{display(path)} holds {source.format or 'no'} files, which hold no completions"
@@ -92,19 +107,44 @@ def _checked(source: Source, path: Path, torn: bool, place: str) -> Found:
 
 def rows_of(found: Found) -> Iterator[dict[str, Any] | Finding]:
     """The rows, and a `Finding` in the place of one that cannot be read; a store's failures are left out."""
+    problems = 0
     for file in found.source.files:
         if found.source.format == ".parquet":
             yield from _parquet(file)
             continue
         broken: Finding | None = None
+        benchmark: str | None = None
         for _, row in read_rows(file):
             if broken is not None:
                 yield broken
             broken = row if isinstance(row, Finding) else None
-            if isinstance(row, dict) and not (found.torn and "key" in row and "error" in row):
+            if isinstance(row, dict) and {"benchmark", "made_by"} <= row.keys():
+                benchmark = str(row["benchmark"])
+            elif isinstance(row, dict) and benchmark is not None:
+                yield from _of_problem(row, benchmark, problems)
+                problems += 1
+            elif isinstance(row, dict) and not (found.torn and "key" in row and "error" in row):
                 yield row
         if broken is not None and not found.torn:
             yield broken
+
+
+def _of_problem(problem: dict[str, Any], benchmark: str, number: int) -> Iterator[dict[str, Any]]:
+    """A row for each sample of a benchmark's problem, with the columns that other runs' completions have."""
+    for place, sample in enumerate(problem["samples"]):
+        yield {
+            "step": 0,
+            "benchmark": benchmark,
+            "id": problem["id"],
+            "problem": number,
+            "sample": place,
+            "prompt": problem["prompt"],
+            "completion": sample["text"],
+            "solution": problem["gold"],
+            "rewards": {benchmark: sample["score"]},
+            "tokens": sample["tokens"],
+            "finish": sample["finish"],
+        }
 
 
 def _parquet(file: Path) -> Iterator[dict[str, Any] | Finding]:

@@ -17,8 +17,9 @@ from omegaconf import DictConfig
 from r1lab.errors import ConfigError, DataError, Finding
 from r1lab.evaluation.disagreement import Disagreement, compare, worst
 from r1lab.evaluation.metrics import estimate
+from r1lab.evaluation.sampling import without_score
 from r1lab.rewards.base import Failure, Reward, Score, build_all, scores_of
-from r1lab.rows.completions import find, rows_of, text_of
+from r1lab.rows.completions import STORED, find, rows_of, text_of
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps, write_atomic
 from r1lab.tasks.quiet import quiet
@@ -26,7 +27,6 @@ from r1lab.wording import plural, some
 
 log = logging.getLogger("r1lab")
 RECORD, APART = "rescore.json", "disagreements.jsonl"
-STORED = "stored."
 OWN = ("completion", "completions", "rewards", "messages", "prompt")  # of a row, not a column for rewards
 Row = dict[str, Any]
 
@@ -48,13 +48,13 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     rewards = build_all(cfg)
     rows = read(cfg)
     refuse_missing(rows, rewards)
-    scores = judge(rows, rewards)
+    scores, failed = judge(rows, rewards)
     kept = stored(rows)
     every = {**scores, **{f"{STORED}{name}": values for name, values in kept.items()}}
     names = pair_of(cfg, list(scores), list(kept))
     write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in records(rows, every)))
     manifest.add(folder, dataset={"rows": len(rows), "fingerprint": str(cfg.task.completions)})
-    metrics = metrics_of(rows, scores)
+    metrics = metrics_of(rows, scores, failed)
     said = [f"{plural(len(rows), 'completion')} of {plural(len(set(map(problem_of, rows))), 'problem')} scored again."]
     if names:
         least = least_of(cfg)
@@ -129,21 +129,23 @@ def refuse_missing(rows: Sequence[Row], rewards: Sequence[Reward]) -> None:
         raise ConfigError(findings)
 
 
-def judge(rows: Sequence[Row], rewards: Sequence[Reward]) -> dict[str, list[Score]]:
-    """Every reward's scores of the completions, in order."""
+def judge(rows: Sequence[Row], rewards: Sequence[Reward]) -> tuple[dict[str, list[Score]], dict[str, int]]:
+    """Every reward's scores of the completions, in order, and on how many of them its machinery failed."""
     columns: dict[str, list[Any]] = {"prompts": [turns_of(row) for row in rows]}
     for name in {name for row in rows for name in row} - set(OWN):
         columns[name] = [row.get(name) for row in rows]
     if "solution" in columns:
         columns["solution"] = [None if value is None else str(value) for value in columns["solution"]]
     scores: dict[str, list[Score]] = {}
+    failures: dict[str, int] = {}
     for reward in rewards:
         marks = reward.judge([row["completion"] for row in rows], **columns)
         reward.refuse_failures(marks)
-        if failed := sum(isinstance(mark, Failure) for mark in marks):
+        failures[reward.__name__] = failed = sum(isinstance(mark, Failure) for mark in marks)
+        if failed:
             log.warning("reward %s could not judge %d completions: its machinery failed", reward.__name__, failed)
         scores[reward.__name__] = scores_of(marks)
-    return scores
+    return scores, failures
 
 
 def turns_of(row: Row) -> list[dict[str, str]]:
@@ -181,8 +183,8 @@ def least_of(cfg: DictConfig) -> tuple[float, float]:
     return float(both[0]), float(both[1])
 
 
-def metrics_of(rows: Sequence[Row], scores: dict[str, list[Score]]) -> dict[str, float]:
-    """Each reward's mean, where it is a share with its interval over problems, and the share that it skipped."""
+def metrics_of(rows: Sequence[Row], scores: dict[str, list[Score]], failed: dict[str, int]) -> dict[str, float]:
+    """Each reward's mean, where it is a share with its interval over problems; the shares it skipped and failed on."""
     metrics: dict[str, float] = {}
     for name, values in scores.items():
         by_problem: dict[str, list[float]] = {}
@@ -194,8 +196,8 @@ def metrics_of(rows: Sequence[Row], scores: dict[str, list[Score]]) -> dict[str,
             metrics |= estimate(means).record(f"rescore/{name}")
         elif means:
             metrics[f"rescore/{name}"] = sum(means) / len(means)
-        if skipped := sum(value is None for value in values):
-            metrics[f"rescore/skipped/{name}"] = skipped / len(values)
+        missing = sum(value is None for value in values)
+        metrics |= without_score("rescore", name, missing, failed[name], len(values))
     return metrics
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from r1lab.config.compose import session
-from r1lab.plan.pipeline import Pipeline, plan_pipeline
+from r1lab.plan.pipeline import Pipeline, plan_pipeline, state_of
 from r1lab.plan.request import plan_words
+from r1lab.plan.stage_keys import key_of
 from r1lab.plan.stages import Stage, graph_of
+from r1lab.runs.folder import RunFolder
 from tests.command_line import CommandLine
 
 Write = Callable[[str, str], Path]
@@ -108,6 +111,63 @@ def test_a_key_follows_the_content_of_a_file(r1lab: CommandLine, path: str, writ
     assert {name for name in first if first[name] != second[name]} == {"traces", "sft", "measured"}
 
 
+def test_a_key_follows_every_file_that_a_value_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [
+        "bench.jsonl",
+        "prompt.txt",
+        "ask.txt",
+        "chat.jinja",
+        "a/1.jsonl",
+        "b.jsonl",
+        "many/x.jsonl",
+        "tests/t.json",
+    ]
+    for name in files:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("before")
+    for name in ("tiny/x", "store/1.jsonl"):
+        Path(name).parent.mkdir()
+        Path(name).write_text("before")
+    cfg = OmegaConf.create(
+        {
+            "benchmark": {"own": {"path": "bench.jsonl", "prompt": "prompt.txt"}},
+            "task": {"template": "ask.txt", "against": [{"path": "b.jsonl"}], "store": "./store"},
+            "model": {"name": "tiny", "chat_template": "chat.jinja"},
+            "dataset": {"datasets": [{"path": "a"}], "path": "many/*.jsonl"},
+            "reward": {"own": {"tests": "./tests", "text": "x" * 5000, "between": "/", "odd": "\0", "none": None}},
+        }
+    )
+    first = key_of(cfg, {})
+    assert first == key_of(cfg, {})
+    for name in files:
+        Path(name).write_text("after")
+        assert key_of(cfg, {}) != first, name
+        Path(name).write_text("before")
+    Path("many/y.jsonl").write_text("one more")
+    assert key_of(cfg, {}) != first
+    Path("many/y.jsonl").unlink()
+    Path("tiny/x").write_text("a folder that is called as the model is")
+    Path("store/1.jsonl").write_text("a store that the stage adds to itself")
+    assert key_of(cfg, {}) == first
+
+
+def test_a_killed_stage_with_a_store_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"status": "running"}')
+    assert state_of(tmp_path) == ("run", "killed before")
+    RunFolder(tmp_path).store.mkdir()
+    assert state_of(tmp_path) == ("run", "killed before")
+    (RunFolder(tmp_path).store / "a.jsonl").write_text("{}\n")
+    assert state_of(tmp_path) == ("go on", "goes on with the completions that it has")
+
+
+def test_an_evaluation_hands_on_every_completion(r1lab: CommandLine, path: str) -> None:
+    held_out = planned(r1lab, path).stages[2]
+    assert held_out.output("completions") == held_out.folder / "completions/eval.jsonl"
+    measured = planned(r1lab, path, "task.stages.measured.choose.benchmark=[arithmetic]").stages[2]
+    assert measured.output("completions") == measured.folder / "evaluation"
+
+
 def test_every_fault_of_every_stage_is_found_at_once(r1lab: CommandLine, path: str) -> None:
     found = r1lab.all(
         path,
@@ -184,8 +244,6 @@ def test_what_no_pipeline_can_be(r1lab: CommandLine, path: str, words: list[str]
 
 def test_the_order_is_the_files_where_the_graph_allows_it() -> None:
     words = {"z": (), "y": (("z", "model"),), "a": (), "x": (("y", "model"), ("a", "model"))}
-    from omegaconf import OmegaConf
-
     stages: dict[str, Any] = {
         name: {"choose": {"task": "sft"}, **{f"k{i}": f"${{stage.{n}.{o}}}" for i, (n, o) in enumerate(takes)}}
         for name, takes in reversed(words.items())

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from r1lab.errors import ConfigError, DataError
+from r1lab.evaluation.records import Problem, Record, Sample, lines
 from r1lab.notebook import compose, run
 from r1lab.report.page import write_page
 from r1lab.rewards import load
@@ -110,6 +111,55 @@ def test_steps_and_streams_of_a_training(go: Callable[..., Made], tmp_path: Path
     assert metrics["completions"] == 2
     with pytest.raises(DataError, match=r"no completion of that step\n    fix      one of \[0, 5\]"):
         go(trained, "reward=[format]", "task.stream=train", "task.step=3")
+
+
+def test_every_completion_of_a_benchmark_is_scored_and_not_only_the_page_s(
+    go: Callable[..., Made], tmp_path: Path
+) -> None:
+    measured = tmp_path / "measured"
+    (measured / "evaluation").mkdir(parents=True)
+    (measured / "run.yaml").write_text("benchmark: {sums: {}, more: {}}\n")
+    written(measured / "completions/eval.jsonl", completions()[:4])  # what the page shows
+    for name, count in (("sums", 30), ("more", 1)):
+        problems = tuple(
+            Problem(f"{name}{i}", f"{name}: {i}+{i}?", str(2 * i), (said(2 * i, 0.0), said(2 * i + i % 2, None)))
+            for i in range(count)
+        )
+        with (measured / f"evaluation/{name}.jsonl").open("w") as file:
+            file.writelines(f"{line}\n" for line in lines(Record(name, 2, problems, {})))
+        (measured / f"evaluation/{name}.json").write_text("{}")
+    for path in (measured, measured / "evaluation"):
+        metrics, folder = go(path, "reward=[accuracy]")
+        assert metrics["completions"] == 62
+        assert metrics["rescore/accuracy"] == pytest.approx((15 * 1 + 15 * 0.5 + 1) / 31)
+        kept = [json.loads(line) for line in (folder / "completions/eval.jsonl").read_text().splitlines()]
+        assert [(row["problem"], row["sample"]) for row in kept] == [(i, j) for i in range(31) for j in (0, 1)]
+        assert kept[0]["rewards"] == {"accuracy": 1.0, "stored.more": 0.0, "stored.sums": None}
+    metrics, _ = go(measured / "evaluation/sums.jsonl", "reward=[accuracy]")
+    assert metrics["completions"] == 60
+    (measured / "run.yaml").write_text("benchmark: {}\n")  # held-out problems: all are there, with every reward
+    assert go(measured, "reward=[accuracy]")[0]["completions"] == 4
+
+
+def test_failed_machinery_is_told_from_what_cannot_be_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "conf/reward").mkdir(parents=True)
+    (tmp_path / "conf/reward/shaky.yaml").write_text("shaky:\n  _target_: shaky.score\n  max_failures: 0.5\n")
+    (tmp_path / "shaky.py").write_text(
+        "from r1lab.rewards.base import Failure\n\n"
+        "def score(completions):\n    return [None, None, Failure('gone'), 1.0, 1.0, 0.0]\n"
+    )
+    written(tmp_path / "own.jsonl", completions())
+    words = ("task=rescore", "task.completions=own.jsonl", "accelerator=cpu", "debug=true", "reward=[shaky]")
+    words = (*words, "plugins=[shaky]")
+    metrics = run(compose(*words, config_dir=tmp_path / "conf"), tmp_path / "run")
+    assert metrics["rescore/skipped/shaky"] == pytest.approx(2 / 6)
+    assert metrics["rescore/infrastructure_failures/shaky"] == pytest.approx(1 / 6)
+
+
+def said(number: int, score: float | None) -> Sample:
+    return Sample(f"\\boxed{{{number}}}", score, finish="stop", tokens=3)
 
 
 @pytest.mark.parametrize(
