@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -142,8 +143,11 @@ def test_only_one_is_evaluated(r1lab: CommandLine) -> None:
     ],
 )
 def test_make_evaluate_says_the_words(given: list[str], words: str) -> None:
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }  # by `make test`
     said = subprocess.run(
-        ["make", "-n", "evaluate", *given], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "evaluate", *given], cwd=ROOT, capture_output=True, text=True, check=True, env=env
     ).stdout
     command = said.strip().splitlines()[-1].replace("'", "")
     assert " ".join(command.partition("task=eval ")[2].split()) == f"engine=server {words}"

@@ -175,7 +175,7 @@ def test_behaves_as_the_bare_interpreter(sandbox: LocalSandbox, name: str, tmp_p
     (tmp_path / "input").write_bytes(given.encode())
     with (tmp_path / "input").open("rb") as stdin, (tmp_path / "output").open("w+b") as stdout:
         bare = subprocess.run(
-            ["/usr/bin/python3", "main.py"],
+            ["/usr/bin/env", "--default-signal=INT", "/usr/bin/python3", "main.py"],  # a shell's `&` has it ignored
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
