@@ -20,6 +20,8 @@ from r1lab.runs.folder import RunFolder
 from r1lab.runs.outcome import MACHINERY, MEMORY, OWN, kind_of
 from tests.command_line import CommandLine
 
+pytestmark = pytest.mark.whole
+
 OOM = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
 
 

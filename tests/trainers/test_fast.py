@@ -28,6 +28,8 @@ from r1lab.models.tiny import tokenizer
 from r1lab.trainers import fast
 from r1lab.trainers.fast import FastGRPO
 
+pytestmark = pytest.mark.whole
+
 TOKENIZER = tokenizer()
 EOS, VOCABULARY = TOKENIZER.eos_token_id, len(TOKENIZER)
 STEPS = 2
