@@ -80,10 +80,10 @@ evaluate: install  ## benchmarks on a server: MODEL=… TASK=aime24,math_500 PAR
 	$(RUN) task=eval engine=server $(EVALUATED) 'benchmark=[$(subst $(space),$(comma),$(strip $(BENCHMARKS)))]' $(SPREAD) $(ARGS)
 
 test: $(VENV)/installed-dev  ## install what the tests need and run them, a file to each core at a time
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 test-whole: $(VENV)/installed-dev  ## runs as their users see them, the main job in short among them
-	$(BIN)/python -m pytest -n auto --dist loadfile -m whole $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile -m whole $(ARGS)
 
 test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
 	$(PYTHON) -m venv .venv-trackers
@@ -97,7 +97,7 @@ check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'whole or not whole' $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile -m 'whole or not whole' $(ARGS)
 
 docs: | $(BIN)/python  ## the documentation as a site, with strict links, into build/site
 	$(INSTALL) -e '.[docs]'
