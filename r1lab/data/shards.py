@@ -14,13 +14,6 @@ from pyarrow.parquet import ParquetWriter
 
 GROUP = 64 << 20  # bytes of a row group, before compression
 SHARD = 1 << 30  # bytes of a file, likewise
-NAME = "data/train-{:05d}.parquet"
-
-
-def head(title: str) -> str:
-    """The head of a dataset's README.md: what it is called, and which files `load_dataset` reads."""
-    name = json.dumps(title, ensure_ascii=False)
-    return f"---\npretty_name: {name}\nconfigs:\n- config_name: default\n  data_files: data/train-*.parquet\n---\n\n"
 
 
 def with_fields(schema: pa.Schema, fields: list[pa.Field]) -> pa.Schema:
@@ -69,7 +62,7 @@ class Shards:
 
     def _flush(self) -> None:
         if self._writer is None:
-            self._writer = ParquetWriter(self.beside / NAME.format(self.files), self.schema)
+            self._writer = ParquetWriter(self.beside / "data" / f"train-{self.files:05d}.parquet", self.schema)
             self.files += 1
         self._writer.write_table(pa.Table.from_batches(self._waiting, self.schema))
         self._written += self._bytes

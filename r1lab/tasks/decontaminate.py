@@ -19,7 +19,7 @@ from r1lab.data.against import documents_of
 from r1lab.data.duplicates import Duplicates
 from r1lab.data.flags import Found, clean, fields, lines, values
 from r1lab.data.overlap import Match, Overlap
-from r1lab.data.shards import Shards, head, with_fields
+from r1lab.data.shards import Shards, with_fields
 from r1lab.data.stream import Stream, stream
 from r1lab.data.telling import tell
 from r1lab.errors import DataError
@@ -141,7 +141,7 @@ def card(cfg: DictConfig, metrics: dict[str, Any]) -> str:
     how = "left out" if task.remove else "flagged"
     name, source = cfg.task.output, cfg.dataset.get("repo") or "files"
     return (
-        f"{head(name)}# {name}\n\n"
+        f"---\npretty_name: {name}\n---\n\n# {name}\n\n"
         f"Made by r1lab from `{source}`: rows that share {task.ngram} words in a row with {names} are {how}; "
         f"duplicates: {task.duplicates}.\n"
     )

@@ -18,7 +18,7 @@ from datasets import Features, List, Value
 from omegaconf import DictConfig, OmegaConf
 
 from r1lab.data import loading as data
-from r1lab.data.shards import Shards, head
+from r1lab.data.shards import Shards
 from r1lab.engines.base import Completion
 from r1lab.engines.store import Lookup, Store
 from r1lab.engines.stored import completions_of
@@ -195,7 +195,7 @@ def card(cfg: DictConfig, first: str) -> str:
     early = "" if task.confidence is None else f"; sampling stopped early at confidence {task.confidence:g}"
     rows = cfg.dataset.get("repo") or cfg.dataset.name
     return (
-        f"{head(cfg.name)}# {cfg.name}\n\n"
+        f"---\npretty_name: {cfg.name}\n---\n\n# {cfg.name}\n\n"
         f"Made with r1lab: rows of `{rows}` that `{model}` solves sometimes: the mean of {first} over {task.n} "
         f"completions is above {task.low:g} and below {task.high:g} (temperature {task.temperature:g}, top-p "
         f"{task.top_p:g}, at most {task.max_tokens:,} tokens, seed {task.seed}{early}).\n"
