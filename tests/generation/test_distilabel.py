@@ -1,4 +1,4 @@
-"""generator=distilabel with the real distilabel: what it keeps, in parts, after failures and after a crash; on Ray."""
+"""generator=distilabel with the real distilabel: what it keeps, in parts, after failures and after a crash."""
 
 from __future__ import annotations
 
@@ -67,13 +67,6 @@ def test_a_crash_loses_at_most_a_part(serve: Serve, tmp_path: Path) -> None:
     finally:
         server.close()
     assert kept == [(0, 0), (1, 0)]
-
-
-@pytest.mark.slow
-def test_on_ray(serve: Serve, generate: Generate, tmp_path: Path) -> None:
-    generate(serve(), folder="own")
-    generate(serve(), "generator=distilabel", "generator.ray=local", folder="ray")
-    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "own")
 
 
 def test_prompts_that_textgeneration_does_not_take() -> None:
