@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,8 +20,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab import console
+from r1lab.config.command import as_command, as_typed
 from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
-from r1lab.config.experiments import CONF, user_folders
+from r1lab.config.experiments import CONF
 from r1lab.errors import ConfigError, R1labError, RunError
 from r1lab.launch import failures
 from r1lab.launch.again import next_try
@@ -133,7 +133,7 @@ def begin_sweep(request: Request) -> None:
     if request.again:
         console.say_again(folder, len(request.plans))
     if request.identity:
-        SweepLedger(folder).begin(request.identity, shlex.join(["python", "-m", "r1lab", *sys.argv[1:]]))
+        SweepLedger(folder).begin(request.identity, as_typed())
 
 
 def end_sweep(folder: Path) -> None:
@@ -171,7 +171,7 @@ def job_in(cfg: DictConfig, hydra_cfg: HydraConf) -> float | None:
             plan, metrics = run_of_sweep(plan, words)
         else:
             console.announce(plan)
-            metrics = launch(plan.cfg, plan.run_dir, typed(words))
+            metrics = launch(plan.cfg, plan.run_dir, as_command(words))
     except R1labError as error:
         if hydra_cfg.launcher._target_ != BASIC_LAUNCHER:
             raise
@@ -201,18 +201,12 @@ def run_of_sweep(plan: Plan, words: Sequence[str]) -> tuple[Plan, dict[str, Any]
             console.note(now.plan.run_dir, now.note)
         console.announce(now.plan)
         try:
-            return now.plan, launch(now.plan.cfg, now.plan.run_dir, typed([*words, *now.changes]))
+            return now.plan, launch(now.plan.cfg, now.plan.run_dir, as_command([*words, *now.changes]))
         except RunError as error:
             now = next_try(now.plan, words, asked=False, tried=tried, why=str(error))
             if not now.starts:
                 raise
             tried += now.kind == MACHINERY
-
-
-def typed(words: Sequence[str]) -> str:
-    """The command that asks for a run of these words."""
-    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
-    return shlex.join(["python", "-m", "r1lab", *own, *words])
 
 
 register()

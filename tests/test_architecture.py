@@ -33,11 +33,12 @@ LIGHT = (
     "errors",
     "main",
 )  # rooms that never import NO_TRAINING
-FLOOR = {"errors", "processes", "wording"}  # anybody may import these, and they import nothing above them
+FLOOR = {"errors", "processes", "terminal", "wording"}  # anybody may import these, and they import nothing above them
 MACHINE = "r1lab.plan.hardware"  # what this machine has: a leaf that the launcher and the manifest read as well
 NODE = {"launch", "launch.ending", "launch.environment", "launch.heartbeat", "launch.roles", "launch.serving"}
 MAY_IMPORT = {
     "errors": set(),
+    "terminal": set(),
     "wording": set(),
     "processes": {"wording"},
     "config": FLOOR,

@@ -14,10 +14,9 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 
-from r1lab.config.experiments import user_folders
+from r1lab.config.command import as_command
 from r1lab.errors import ConfigError, Finding, RunError
 from r1lab.launch import failures
 from r1lab.launch.again import Next, next_try
@@ -31,12 +30,13 @@ from r1lab.slurm.commands import submit, try_out
 from r1lab.slurm.record import Submitted, submitted
 from r1lab.slurm.script import LOG, header, script
 from r1lab.slurm.states import Status, statuses
+from r1lab.terminal import terminal
 from r1lab.wording import display, plural
 
 SOON, LATE = 1.0, 10.0  # seconds between two looks at the queue: when something has just happened, when nothing has
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 RANDOM_SWEEPER = "hydra_plugins.r1lab_random.RandomSweeper"
-out = Console(highlight=False, soft_wrap=True, emoji=False)
+out = terminal()
 
 
 def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -178,11 +178,9 @@ def write_scripts(plans: dict[int, Plan], sweep: Path) -> dict[Path, dict[int, P
 
 def write_run(plan: Plan, words: Sequence[str]) -> None:
     """The folder of a run that will be queued: its config, and what was typed."""
-    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
-    typed = shlex.join(["python", "-m", "r1lab", *own, *words])
     folder = RunFolder(plan.run_dir)
     folder.write_config(plan.cfg)
-    folder.write_json(QUEUED, {"command": typed})
+    folder.write_json(QUEUED, {"command": as_command(words)})
 
 
 def say_submitted(jobs: Sequence[Submitted], sweep: Path) -> None:

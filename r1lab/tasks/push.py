@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from r1lab.config.schema import Hub
 from r1lab.errors import ConfigError, Finding, HubError
 from r1lab.hub.client import connect
 from r1lab.hub.pending import expect, expect_checkpoint, kind_of, ledger, open_pushes, push_open, repo_of
 from r1lab.runs.folder import RunFolder, step_of
+from r1lab.terminal import terminal
 
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+console = terminal()
 
 
 def run(cfg: DictConfig) -> None:

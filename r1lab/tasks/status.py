@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +15,7 @@ from r1lab.errors import ReportError
 from r1lab.runs import pipeline
 from r1lab.slurm.record import submitted_below
 from r1lab.slurm.states import Status, started_here, statuses
+from r1lab.terminal import terminal
 from r1lab.wording import display, plural
 
 COLOURS = {
@@ -49,7 +48,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.task.json:
         print(json.dumps([as_json(item, cfg.objective) for item in found], indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+    console = terminal()
     console.print(table(found, cfg.objective))
     counts = {state: sum(item.state == state for item in found) for state in ORDER}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
