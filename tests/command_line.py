@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
-from r1lab import main
+from r1lab import hardware, main
 from r1lab.config.compose import session
-from r1lab.plan import hardware
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_request
 from r1lab.runs.folder import RunFolder

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.plan.hardware import cores, gpus, memory_gb
+from r1lab.hardware import cores, gpus, memory_gb
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.sweeps import SweepLedger
 
