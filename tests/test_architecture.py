@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "processes": {"wording"},
     "config": FLOOR,
     "runs": FLOOR,
-    "rows": {"config", *FLOOR},
+    "rows": {"config", "runs", *FLOOR},
     "plan": {"config", "launch.roles", "rows", "runs", "slurm", *FLOOR},
     "console": {"plan", "report", *FLOOR},
     "doctor": {"config", "plan", *FLOOR},
