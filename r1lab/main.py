@@ -24,7 +24,7 @@ from r1lab.config.command import as_command, as_typed
 from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
 from r1lab.config.experiments import CONF
 from r1lab.errors import ConfigError, R1labError, RunError
-from r1lab.launch import failures
+from r1lab.launch import failed_runs
 from r1lab.launch.again import next_try
 from r1lab.launch.local import audit, launch
 from r1lab.plan.checks import Plan
@@ -45,7 +45,7 @@ def main() -> None:
     here = str(Path.cwd())
     if "" not in sys.path and here not in sys.path:  # as `python -m r1lab` has it: a user's package may stand here
         sys.path.insert(0, here)
-    failures.clear()
+    failed_runs.clear()
     arguments = get_args_parser().parse_intermixed_args()  # words before a flag are words too
     flags = [word for word in sys.argv[1:] if word not in arguments.overrides]
     looks = arguments.cfg or arguments.info
@@ -80,7 +80,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(min((getattr(error, "exit_code", 1) for error in failures), default=0))
+    sys.exit(min((getattr(error, "exit_code", 1) for error in failed_runs), default=0))
 
 
 def run_hydra(arguments: Sequence[str]) -> None:
@@ -176,7 +176,7 @@ def job_in(cfg: DictConfig, hydra_cfg: HydraConf) -> float | None:
         if hydra_cfg.launcher._target_ != BASIC_LAUNCHER:
             raise
         console.show_error(error)
-        failures.append(error)
+        failed_runs.append(error)
         return float("nan")
     console.show_end(plan, metrics)
     return metrics.get(plan.cfg.objective)

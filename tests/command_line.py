@@ -143,7 +143,7 @@ def r1lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("COLUMNS", "200")
     yield command_line
-    main.failures.clear()
+    main.failed_runs.clear()
 
 
 @pytest.fixture

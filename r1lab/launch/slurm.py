@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from r1lab.config.command import as_command
 from r1lab.errors import ConfigError, Finding, RunError
-from r1lab.launch import failures
+from r1lab.launch import failed_runs
 from r1lab.launch.again import Next, next_try
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_submitted
@@ -48,7 +48,7 @@ def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: in
         first: the number of the first of them in the sweep.
 
     Returns:
-        For each run its objective; NaN for one that failed, which `launch.failures` then holds.
+        For each run its objective; NaN for one that failed, which `launch.failed_runs` then holds.
 
     Raises:
         ConfigError: something speaks against a run, or Slurm refuses the job: nothing was queued.
@@ -107,18 +107,18 @@ def _after(now: Next, words: Sequence[str], item: Status, tried: int) -> Next:
 
 
 def _result(now: Next, words: Sequence[str], ended: Mapping[Path, Status], waited: bool) -> JobReturn:
-    """A run's result for Hydra; a failed one goes to `launch.failures`."""
+    """A run's result for Hydra; a failed one goes to `launch.failed_runs`."""
     folder, objective = now.plan.run_dir, now.plan.cfg.objective
     item = ended.get(folder.resolve())
     if item is None and now.kind == DONE:
         return returned(words, RunFolder(folder).read_json("metrics.json").get(objective))
     if item is None:
         if not now.starts and now.kind not in ("queued", "running"):
-            failures.append(RunError(f"{display(folder)} {now.note}"))
+            failed_runs.append(RunError(f"{display(folder)} {now.note}"))
             return returned(words, float("nan"))
         return returned(words, None)
     if waited and item.state != "done":
-        failures.append(RunError(f"{display(item.run)}: {item.why}"))
+        failed_runs.append(RunError(f"{display(item.run)}: {item.why}"))
     return returned(words, value_of(item, objective))
 
 

@@ -17,16 +17,12 @@ from r1lab.plan.stage_keys import key_of
 from r1lab.plan.stages import Stage, graph_of
 from r1lab.runs.folder import RunFolder
 from tests.command_line import CommandLine
+from tests.small_pipeline import HEAD
 
 Write = Callable[[str, str], Path]
-PATH = """\
-defaults:
-  - override /task: pipeline
-name: path
-task:
-  each:
-    choose: {accelerator: cpu}
-  stages:
+PATH = (
+    HEAD
+    + """\
     traces:
       choose: {task: generate, reward: [accuracy]}
       task.problems: 20
@@ -39,6 +35,7 @@ task:
       choose: {task: eval}
       model.path: ${stage.sft.model}
 """
+)
 
 
 @pytest.fixture

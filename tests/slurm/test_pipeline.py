@@ -10,29 +10,26 @@ from typing import Any
 import pytest
 
 from tests.slurm.cluster import Cluster
+from tests.small_pipeline import HEAD
 
 pytestmark = pytest.mark.slurm
 
-EXPERIMENT = """\
-defaults:
-  - override /task: pipeline
-name: path
-task:
-  each:
-    choose: {accelerator: cpu}
-  stages:
+EXPERIMENT = (
+    HEAD
+    + """\
     a: {choose: {task: mine}}
-    b: {choose: {task: mine}, reward: {}, task.after: "${stage.a.folder}"}
+    b: {choose: {task: mine}, task.after: "${stage.a.folder}"}
     c: {choose: {task: mine}, task.after: "${stage.b.folder}", task.seconds: 1}
     d: {choose: {task: mine}, task.seconds: 2}
 """
+)
 PATH = ("--config-dir", "conf", "plugins=[mytasks]", "hydra/launcher=submitit_slurm", "experiment=path")
 
 
 @pytest.fixture
 def path(workplace: Path) -> Path:
     (workplace / "experiments").mkdir()
-    (workplace / "experiments/path.yaml").write_text(EXPERIMENT.replace(", reward: {}", ""))
+    (workplace / "experiments/path.yaml").write_text(EXPERIMENT)
     task = workplace / "conf/task/mine.yaml"
     task.write_text(task.read_text() + "after: null\n")
     return Path("outputs/path")
