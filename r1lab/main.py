@@ -32,7 +32,8 @@ from r1lab.plan.pipeline_facts import PIPELINE
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.outcome import DONE, MACHINERY
+from r1lab.runs.outcome import MACHINERY
+from r1lab.runs.states import FINISHED
 from r1lab.runs.sweeps import SweepLedger
 from r1lab.wording import display
 
@@ -192,7 +193,7 @@ def run_of_sweep(plan: Plan, words: Sequence[str]) -> tuple[Plan, dict[str, Any]
     tried = 0
     now = next_try(plan, words, asked=True)
     if not now.starts:
-        if now.kind != DONE:
+        if now.ended.state != FINISHED:
             raise RunError(f"{display(plan.run_dir)} {now.note}")
         console.note(plan.run_dir, now.note)
         return plan, RunFolder(plan.run_dir).read_json("metrics.json")
@@ -206,7 +207,7 @@ def run_of_sweep(plan: Plan, words: Sequence[str]) -> tuple[Plan, dict[str, Any]
             now = next_try(now.plan, words, asked=False, tried=tried, why=str(error))
             if not now.starts:
                 raise
-            tried += now.kind == MACHINERY
+            tried += now.ended.fault == MACHINERY
 
 
 register()

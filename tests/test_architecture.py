@@ -91,7 +91,7 @@ MAY_IMPORT = {
     "launch.beside": {"hub", "runs", *FLOOR},
     "hub": {"config", "runs", *FLOOR},
     "trackers": {"config", "runs", *FLOOR},
-    "report": FLOOR,
+    "report": {"runs", *FLOOR},
     "engines": {"remote", *FLOOR},
     "data": {"config", "rows", *FLOOR},
     "remote": FLOOR,

@@ -3,7 +3,7 @@
 from r1lab.processes import OWNER, PARENT
 
 UNRECORDED = 74  # the worker's exit code where it could not write how it ended
-INTERRUPTED = 130  # the exit code of whatever was asked to stop
+STOPPED = 130  # the exit code of whatever was asked to stop
 COMMAND = "R1LAB_COMMAND"  # what a person typed to get this run
 FAILURE = "R1LAB_FAILURE"  # the file that the first process to fail writes
 NODE = "R1LAB_NODE"  # this node's number, where there are several

@@ -26,7 +26,7 @@ from r1lab.errors import ResumeError
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
 AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
-QUEUED = "queued.json"  # what was typed to hand the run to a queue
+TYPED = "queued.json"  # what was typed to hand the run to a queue
 STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl", "warnings.jsonl")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 

@@ -176,7 +176,7 @@ def in_chunks(count: int, size: int) -> Iterator[range]:
 def shown_of(record: dict[str, Any]) -> dict[str, Any]:
     """A completion as the run's page reads it."""
     asked, answer = record["messages"][-2]["content"], record["messages"][-1]["content"]
-    same = {name: record.get(name) for name in ("sample", "solution", "rewards", "tokens", "finish")}
+    same: dict[str, Any] = {name: record.get(name) for name in ("sample", "solution", "rewards", "tokens", "finish")}
     return completion_line(problem=record["row"], prompt=asked, completion=answer, **same)
 
 
