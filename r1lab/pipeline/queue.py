@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from r1lab.errors import ConfigError, Finding, RunError
-from r1lab.launch import failures
+from r1lab.launch import failed_runs
 from r1lab.launch.slurm import wait, write_run, write_scripts
 from r1lab.plan.pipeline import LEFT, SKIPPED, Pipeline, Planned
+from r1lab.runs.states import FINISHED
 from r1lab.slurm import record
 from r1lab.slurm.commands import submit, try_out
 from r1lab.slurm.record import Submitted, submitted
@@ -50,7 +51,7 @@ def submit_all(cfg: DictConfig, pipeline: Pipeline, out: Console) -> None:
     if not cfg.cluster.wait or not waiting:
         return
     ended = wait(list(waiting.values()))
-    failures.extend(RunError(f"{display(item.run)}: {item.why}") for item in ended if item.state != "done")
+    failed_runs.extend(RunError(f"{display(item.run)}: {item.why}") for item in ended if item.state != FINISHED)
 
 
 def queued(folder: Path) -> Submitted | None:

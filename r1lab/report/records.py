@@ -1,4 +1,4 @@
-"""Reading a run's folder: the only module that knows its files (with `status`, which reads the manifest's words).
+"""Reading a run's folder: the only module that knows its files.
 
 A run may have been killed at any moment, so every file may be missing or torn. What cannot be read is left out and
 named in `Run.damage`; only a folder that is not there is an error.
@@ -24,6 +24,7 @@ from r1lab.errors import ReportError
 from r1lab.report.checkpoints import of_checkpoints
 from r1lab.report.status import seconds_between, status_of
 from r1lab.report.words import cut
+from r1lab.runs.states import FAILED
 
 _FILES = ("run.yaml", "manifest.json", "metrics.jsonl", "metrics.json")
 _TEXT_LIMIT, _PROMPT_LIMIT, _CONFIG_LIMIT = 6_000, 2_000, 100_000
@@ -74,8 +75,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run's folder holds. `status` is "finished", "failed" or "unfinished"; `cause` says why it is not
-    finished."""
+    """What a run's folder holds. `status` is one of `runs.states`; `cause` says why it is not finished."""
 
     path: Path
     config: dict[str, Any]
@@ -131,7 +131,7 @@ def read_run(run_dir: Path) -> Run:
     series, last_time = _metrics(run_dir / "metrics.jsonl", damage)
     for key, points in of_checkpoints(run_dir / "evaluations").items():
         series[key] = _series(array("d", points), array("d", points.values()), None)
-    status, cause = status_of(manifest)
+    status, cause = status_of(run_dir, manifest, bool(series or summary))
     seconds = seconds_between(manifest.get("started"), manifest.get("ended"))
     return Run(
         path=run_dir,
@@ -151,7 +151,7 @@ def read_run(run_dir: Path) -> Run:
             f"Step {int(record['step']):,}: {record.get('text', '')}."
             for record in _json_lines(run_dir / "warnings.jsonl", damage, expected=False)
         ],
-        log_tail=_log_tail(run_dir / "run.log") if status == "failed" else [],
+        log_tail=_log_tail(run_dir / "run.log") if status == FAILED else [],
         damage=damage,
     )
 

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from r1lab.errors import ResumeError
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
 AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
-QUEUED = "queued.json"  # what was typed to hand the run to a queue
+TYPED = "queued.json"  # what was typed to hand the run to a queue
 STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl", "warnings.jsonl")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -122,6 +122,10 @@ class RunFolder:
         with path.open("a", encoding="utf-8") as file:
             file.write("".join(dumps(record) + "\n" for record in records))
 
+    def rewrite(self, stream: str, records: Iterable[dict[str, Any]]) -> None:
+        """Write a whole file of records, a line each, in the place of what was there."""
+        write_atomic(self.path / stream, "".join(dumps(record) + "\n" for record in records))
+
     def records(self, stream: str) -> Iterator[dict[str, Any]]:
         """The whole records of a stream; a torn line ends it."""
         path = self.path / stream
@@ -138,8 +142,7 @@ class RunFolder:
         """Drop what was written after `step`, so that the resumed run writes it again, and once."""
         for stream in STREAMS:
             if (self.path / stream).is_file():
-                kept = [dumps(record) + "\n" for record in self.records(stream) if record["step"] <= step]
-                write_atomic(self.path / stream, "".join(kept))
+                self.rewrite(stream, (record for record in self.records(stream) if record["step"] <= step))
 
     def whole_checkpoints(self) -> list[Path]:
         """The checkpoints that were written to their end, by step."""
@@ -195,6 +198,9 @@ class Onlooker(RunFolder):
         """Write nothing."""
 
     def append(self, stream: str, records: list[dict[str, Any]]) -> None:
+        """Write nothing."""
+
+    def rewrite(self, stream: str, records: Iterable[dict[str, Any]]) -> None:
         """Write nothing."""
 
     def rewind(self, step: int) -> None:

@@ -24,14 +24,12 @@ from r1lab.sandbox.languages import find
 CHECKER = Limits(seconds=10, wall_seconds=30, memory=2 << 30, file_size=256 << 20)
 MANAGER_WALL = 10.0  # seconds that a manager may wait beyond what its program may take
 COMPILE = ("g++", "-std=gnu++17", "-O2", "-pipe", "-o", "program")
-LINKED = ("graders/grader.cpp", "graders/stub.cpp")
 INPUT, EXPECTED, OUTPUT = "input.txt", "correct_output.txt", "output.txt"
 BROKEN = "the task's own checker fails"  # how the detail of a fault of the data set begins
 MOST_PROCESSES = 8  # of a submission, in a task with a manager
 COMMUNICATION = "task_type_parameters_Communication_"
 PROCESSES, MANAGER_WORDS, BY_NAME = (COMMUNICATION + name for name in ("num_processes", "manager_args", "user_io"))
 Judge = Callable[[Test], Outcome]
-Grade = tuple[float, str]  # a score from 0 to 1, and the checker's words
 
 
 class Runner(Protocol):

@@ -76,7 +76,7 @@ def test_every_outcome_is_kept_and_slurm_tells_the_truth(cluster: Cluster, workp
     assert "killed by SIGKILL" in said.stdout
     assert (sweep / "sweep.html").is_file()
     told = status(cluster, sweep)
-    assert {name: item["state"] for name, item in told.items()} == dict.fromkeys("123", "failed") | {"0": "done"}
+    assert {name: item["state"] for name, item in told.items()} == dict.fromkeys("123", "failed") | {"0": "finished"}
     assert (told["0"]["step"], told["0"]["reward"], told["0"]["eval/accuracy"]) == (3, 0.25, 0.07)
     assert told["1"]["why"] == "the loss is gone"
     here = json.loads((sweep / "0/here.json").read_text())
