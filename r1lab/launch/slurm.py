@@ -225,7 +225,9 @@ def say_state(item: Status, before: str | None) -> None:
     name = escape(f"{item.run.name} ({item.job})")
     if item.state == "queued" and before is None:
         return  # the table of a large sweep would scroll away
-    colour = {"done": "green", "failed": "red", "cancelled": "red", "interrupted": "yellow"}.get(item.state, "")
+    colour = {"done": "green", "failed": "red", "unreadable": "red", "cancelled": "red", "interrupted": "yellow"}.get(
+        item.state, ""
+    )
     state = f"[{colour}]{item.state}[/]" if colour else item.state
     where = f" on {item.nodes}" if item.state == "running" and item.nodes else ""
     why = f": {item.why}" if item.why else ""

@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
+from r1lab.errors import R1labError
 from r1lab.runs.folder import RunFolder, step_of
 from r1lab.slurm.commands import Job, jobs
 from r1lab.slurm.record import Submitted
@@ -30,6 +33,7 @@ WAITING = {  # Slurm's reasons to wait, in words
     "JobHeldUser": "it is held: scontrol release JOB",
     "JobHeldAdmin": "an administrator holds it",
 }
+HERE = ("RUNNING", "COMPLETING")  # Slurm's states of jobs that have nodes
 ENDED = {  # Slurm's states of jobs that ended by no doing of the run's
     "TIMEOUT": "its time was up before it could save a checkpoint",
     "NODE_FAIL": "a node failed",
@@ -48,7 +52,8 @@ class Status:
     """How one run stands.
 
     Attributes:
-        state: "queued", "running", "done", "failed", "cancelled" or "interrupted".
+        state: "queued", "running", "done", "failed", "cancelled" or "interrupted"; "unreadable" where its folder does
+            not say, and the queue no longer does.
         why: why it waits, or the cause; "" for none.
         step: the last one in its stream, of `steps`.
         metrics: its last values.
@@ -85,6 +90,15 @@ def statuses(runs: Iterable[Submitted]) -> list[Status]:
 
 def status(item: Submitted, job: Job | None) -> Status:
     """How one run stands, given what Slurm knows of its job; None where Slurm has forgotten it."""
+    try:
+        return _status(item, job)
+    except (R1labError, OSError) as error:  # one broken folder hides none of the others
+        told = job or Job("")
+        state = "unreadable" if told.over else "running" if told.state in HERE else "queued"
+        return Status(item.run, item.job, state, str(error), slurm=told.state, elapsed=told.elapsed, nodes=told.nodes)
+
+
+def _status(item: Submitted, job: Job | None) -> Status:
     folder = RunFolder(item.run)
     manifest = folder.read_json("manifest.json")
     state, why = _state(folder, manifest, job)
@@ -101,7 +115,7 @@ def status(item: Submitted, job: Job | None) -> Status:
 def _state(folder: RunFolder, manifest: dict[str, Any], job: Job | None) -> tuple[str, str]:
     written, cause = manifest.get("status"), str(manifest.get("cause") or "")
     word = job.state if job else ""
-    if word in ("RUNNING", "COMPLETING"):
+    if word in HERE:
         return ("done", "") if written == "finished" else ("running", "")
     if job and not job.over:
         return "queued", WAITING.get(job.reason, job.reason or "it was just submitted")
@@ -130,15 +144,21 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
         aside = any(part.startswith(".") for part in file.relative_to(folder).parts)  # what a sweep's earlier try left
         if aside or file.parent.resolve() in queued:
             continue
-        run = RunFolder(file.parent)
-        manifest = run.read_json("manifest.json")
-        state, why = _state(run, manifest, Job("RUNNING") if run.in_use() else None)
-        step, metrics = _last(run)
-        metrics |= run.read_json("metrics.json") if state == "done" else {}
-        if state == "failed" and manifest.get("status") == "running":
-            state, why = "interrupted", "it was killed"
-        found.append(Status(file.parent, "", state, why, step, _steps(file.parent), metrics))
+        try:
+            found.append(_started(RunFolder(file.parent)))
+        except (R1labError, OSError) as error:
+            found.append(Status(file.parent, "", "unreadable", str(error)))
     return found
+
+
+def _started(run: RunFolder) -> Status:
+    manifest = run.read_json("manifest.json")
+    state, why = _state(run, manifest, Job("RUNNING") if run.in_use() else None)
+    step, metrics = _last(run)
+    metrics |= run.read_json("metrics.json") if state == "done" else {}
+    if state == "failed" and manifest.get("status") == "running":
+        state, why = "interrupted", "it was killed"
+    return Status(run.path, "", state, why, step, _steps(run.path), metrics)
 
 
 def supervisor_death(log: Path) -> str:
@@ -173,7 +193,7 @@ def _last(folder: RunFolder) -> tuple[int | None, dict[str, Any]]:
     values: dict[str, Any] = {}
     step = None
     for record in deque(folder.records("metrics.jsonl"), maxlen=20):
-        step = int(record["step"])
+        step = record["step"] if isinstance(record.get("step"), int) else step
         values |= {key: value for key, value in record.items() if key not in ("step", "time") and value is not None}
     return step, values
 
@@ -183,5 +203,6 @@ def _steps(run: Path) -> int | None:
     """The steps that a run means to make, where its config says."""
     if not (run / "run.yaml").is_file():
         return None
-    most = (RunFolder(run).read_config().get("trainer") or {}).get("max_steps")
-    return int(most) if most and most > 0 else None
+    trainer = RunFolder(run).read_config().get("trainer")
+    most = trainer.get("max_steps") if isinstance(trainer, DictConfig) else None
+    return most if isinstance(most, int) and most > 0 else None

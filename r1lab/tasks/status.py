@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from r1lab.errors import ReportError
+from r1lab.errors import ReportError, StorageError
 from r1lab.runs import pipeline
 from r1lab.slurm.record import submitted_below
 from r1lab.slurm.states import Status, started_here, statuses
@@ -22,12 +22,13 @@ from r1lab.wording import display, plural
 COLOURS = {
     "done": "green",
     "failed": "red",
+    "unreadable": "red",
     "cancelled": "red",
     "interrupted": "yellow",
     "queued": "dim",
     "waiting": "dim",
 }
-ORDER = ("running", "queued", "waiting", "done", "interrupted", "cancelled", "failed")
+ORDER = ("running", "queued", "waiting", "done", "interrupted", "cancelled", "failed", "unreadable")
 
 
 def run(cfg: DictConfig) -> None:
@@ -64,7 +65,12 @@ def not_begun(folder: Path, begun: set[Path]) -> list[Status]:
     """The stages of pipelines in a folder that neither the queue nor a run's folder tells of."""
     found = []
     for file in sorted(folder.rglob(pipeline.FILE)):
-        for stage in pipeline.read(file.parent).get("stages", []):
+        try:
+            stages = pipeline.read(file.parent).get("stages", [])
+        except StorageError as error:
+            found.append(Status(file.parent, "", "unreadable", str(error)))
+            continue
+        for stage in stages:
             place = Path(stage["folder"])
             if place.resolve() not in begun and stage["does"] != "leave":
                 why = f"for the {stage['told']}" if stage["told"] else "it has not begun"
