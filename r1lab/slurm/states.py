@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
+from r1lab.errors import ResumeError
 from r1lab.runs.folder import RunFolder, step_of
 from r1lab.slurm.commands import Job, jobs
 from r1lab.slurm.record import Submitted
@@ -85,16 +88,17 @@ def statuses(runs: Iterable[Submitted]) -> list[Status]:
 
 def status(item: Submitted, job: Job | None) -> Status:
     """How one run stands, given what Slurm knows of its job; None where Slurm has forgotten it."""
-    folder = RunFolder(item.run)
-    manifest = folder.read_json("manifest.json")
-    state, why = _state(folder, manifest, job)
+    folder, told = RunFolder(item.run), job or Job("")
     step, metrics = _last(folder)
-    if state == "done":
-        metrics = {**metrics, **folder.read_json("metrics.json")}
+    try:
+        manifest = folder.read_json("manifest.json")
+        state, why = _state(folder, manifest, job)
+        metrics |= folder.read_json("metrics.json") if state == "done" else {}
+    except ResumeError as error:
+        manifest, state, why = {}, "running" if job and not job.over else "failed", str(error)
     if state == "queued" and manifest:
         last = folder.last_checkpoint()
         why = f"{why}; it goes on from step {step_of(last) if last else 0}"
-    told = job or Job("")
     return Status(item.run, item.job, state, why, step, _steps(item.run), metrics, told.state, told.elapsed, told.nodes)
 
 
@@ -131,12 +135,15 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
         if aside or file.parent.resolve() in queued:
             continue
         run = RunFolder(file.parent)
-        manifest = run.read_json("manifest.json")
-        state, why = _state(run, manifest, Job("RUNNING") if run.in_use() else None)
         step, metrics = _last(run)
-        metrics |= run.read_json("metrics.json") if state == "done" else {}
-        if state == "failed" and manifest.get("status") == "running":
-            state, why = "interrupted", "it was killed"
+        try:
+            manifest = run.read_json("manifest.json")
+            state, why = _state(run, manifest, Job("RUNNING") if run.in_use() else None)
+            metrics |= run.read_json("metrics.json") if state == "done" else {}
+            if state == "failed" and manifest.get("status") == "running":
+                state, why = "interrupted", "it was killed"
+        except ResumeError as error:  # of one run among many: the others are told as they are
+            state, why = "failed", str(error)
         found.append(Status(file.parent, "", state, why, step, _steps(file.parent), metrics))
     return found
 
@@ -173,7 +180,7 @@ def _last(folder: RunFolder) -> tuple[int | None, dict[str, Any]]:
     values: dict[str, Any] = {}
     step = None
     for record in deque(folder.records("metrics.jsonl"), maxlen=20):
-        step = int(record["step"])
+        step = record["step"] if isinstance(record.get("step"), int) else step
         values |= {key: value for key, value in record.items() if key not in ("step", "time") and value is not None}
     return step, values
 
@@ -181,7 +188,9 @@ def _last(folder: RunFolder) -> tuple[int | None, dict[str, Any]]:
 @cache
 def _steps(run: Path) -> int | None:
     """The steps that a run means to make, where its config says."""
-    if not (run / "run.yaml").is_file():
+    try:
+        trainer = RunFolder(run).read_config().get("trainer")
+    except ResumeError:  # there is no config, or none that can be read: then nobody knows
         return None
-    most = (RunFolder(run).read_config().get("trainer") or {}).get("max_steps")
-    return int(most) if most and most > 0 else None
+    most = trainer.get("max_steps") if isinstance(trainer, DictConfig) else None
+    return most if isinstance(most, int) and most > 0 else None
