@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"r1lab {version('r1lab')}")
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a model said may be no text that this terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
     here = str(Path.cwd())
     if "" not in sys.path and here not in sys.path:  # as `python -m r1lab` has it: a user's package may stand here
         sys.path.insert(0, here)

@@ -22,7 +22,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from r1lab.errors import ResumeError
+from r1lab.errors import ResumeError, StorageError
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
 AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
@@ -111,9 +111,21 @@ class RunFolder:
         write_atomic(self.path / name, dumps(record, indent=2) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read a whole JSON file; an empty mapping where there is none."""
+        """Read a whole JSON file; an empty mapping where there is none.
+
+        Raises:
+            StorageError: it holds something else, as a crash of the machine can leave it.
+        """
         path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise StorageError(f"{path} cannot be read: {error}") from error
+        if not isinstance(record, dict):
+            raise StorageError(f"{path} cannot be read: it holds no record")
+        return record
 
     def append(self, stream: str, records: list[dict[str, Any]]) -> None:
         """Append records to one of `STREAMS`, a line each."""
@@ -134,9 +146,12 @@ class RunFolder:
         with path.open(encoding="utf-8", errors="replace") as lines:  # a crash of the machine can leave any bytes
             for line in lines:
                 try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
                     return
+                if not isinstance(record, dict):
+                    return
+                yield record
 
     def rewind(self, step: int) -> None:
         """Drop what was written after `step`, so that the resumed run writes it again, and once."""

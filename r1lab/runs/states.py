@@ -16,8 +16,12 @@ FINISHED = "finished"
 INTERRUPTED = "interrupted"  # stopped or killed: it may go on where it was
 CANCELLED = "cancelled"  # its job was taken out of the queue
 FAILED = "failed"
-STATES = (RUNNING, QUEUED, WAITING, FINISHED, INTERRUPTED, CANCELLED, FAILED)  # as they are listed
-COLOURS = {QUEUED: "dim", WAITING: "dim", FINISHED: "green", INTERRUPTED: "yellow", CANCELLED: "red", FAILED: "red"}
+UNREADABLE = "unreadable"  # its folder does not say
+STATES = (RUNNING, QUEUED, WAITING, FINISHED, INTERRUPTED, CANCELLED, FAILED, UNREADABLE)  # as they are listed
+COLOURS = {
+    **{QUEUED: "dim", WAITING: "dim", FINISHED: "green", INTERRUPTED: "yellow"},
+    **dict.fromkeys((CANCELLED, FAILED, UNREADABLE), "red"),
+}
 
 
 def state_of(manifest: Mapping[str, Any], held: bool) -> tuple[str, str]:

@@ -10,8 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
+from r1lab.errors import R1labError
 from r1lab.runs.folder import RunFolder, step_of
-from r1lab.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, state_of
+from r1lab.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, UNREADABLE, state_of
 from r1lab.slurm.commands import UNDER_WAY, Job, jobs
 from r1lab.slurm.record import Submitted
 from r1lab.slurm.script import LOG
@@ -92,6 +95,15 @@ def statuses(runs: Iterable[Submitted]) -> list[Status]:
 
 def status(item: Submitted, job: Job | None) -> Status:
     """How one run stands, given what Slurm knows of its job; None where Slurm has forgotten it."""
+    try:
+        return _status(item, job)
+    except (R1labError, OSError) as error:  # one broken folder hides none of the others
+        told = job or Job("")
+        state = UNREADABLE if told.over else OURS[told.state]
+        return Status(item.run, item.job, state, str(error), slurm=told.state, elapsed=told.elapsed, nodes=told.nodes)
+
+
+def _status(item: Submitted, job: Job | None) -> Status:
     folder = RunFolder(item.run)
     manifest = folder.read_json("manifest.json")
     state, why = _state(folder, manifest, job)
@@ -135,13 +147,19 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
         aside = any(part.startswith(".") for part in file.relative_to(folder).parts)  # what a sweep's earlier try left
         if aside or file.parent.resolve() in queued:
             continue
-        run = RunFolder(file.parent)
-        manifest = run.read_json("manifest.json")
-        state, why = state_of(manifest, run.in_use())
-        step, metrics = _last(run)
-        metrics |= run.read_json("metrics.json") if state == FINISHED else {}
-        found.append(Status(file.parent, "", state, why, step, _steps(file.parent), metrics))
+        try:
+            found.append(_started(RunFolder(file.parent)))
+        except (R1labError, OSError) as error:
+            found.append(Status(file.parent, "", UNREADABLE, str(error)))
     return found
+
+
+def _started(run: RunFolder) -> Status:
+    manifest = run.read_json("manifest.json")
+    state, why = state_of(manifest, run.in_use())
+    step, metrics = _last(run)
+    metrics |= run.read_json("metrics.json") if state == FINISHED else {}
+    return Status(run.path, "", state, why, step, _steps(run.path), metrics)
 
 
 def supervisor_death(log: Path) -> str:
@@ -176,7 +194,7 @@ def _last(folder: RunFolder) -> tuple[int | None, dict[str, Any]]:
     values: dict[str, Any] = {}
     step = None
     for record in deque(folder.records("metrics.jsonl"), maxlen=20):
-        step = int(record["step"])
+        step = record["step"] if isinstance(record.get("step"), int) else step
         values |= {key: value for key, value in record.items() if key not in ("step", "time") and value is not None}
     return step, values
 
@@ -186,5 +204,6 @@ def _steps(run: Path) -> int | None:
     """The steps that a run means to make, where its config says."""
     if not (run / "run.yaml").is_file():
         return None
-    most = (RunFolder(run).read_config().get("trainer") or {}).get("max_steps")
-    return int(most) if most and most > 0 else None
+    trainer = RunFolder(run).read_config().get("trainer")
+    most = trainer.get("max_steps") if isinstance(trainer, DictConfig) else None
+    return most if isinstance(most, int) and most > 0 else None

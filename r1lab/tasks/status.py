@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from rich.markup import escape
 from rich.table import Table
 
-from r1lab.errors import ReportError
+from r1lab.errors import ReportError, StorageError
 from r1lab.runs import pipeline
-from r1lab.runs.states import FAILED, INTERRUPTED, STATES, WAITING, coloured
+from r1lab.runs.states import FAILED, INTERRUPTED, STATES, UNREADABLE, WAITING, coloured
 from r1lab.slurm.record import submitted_below
 from r1lab.slurm.states import Status, started_here, statuses
 from r1lab.terminal import terminal
@@ -54,7 +54,12 @@ def not_begun(folder: Path, begun: set[Path]) -> list[Status]:
     """The stages of pipelines in a folder that neither the queue nor a run's folder tells of."""
     found = []
     for file in sorted(folder.rglob(pipeline.FILE)):
-        for stage in pipeline.read(file.parent).get("stages", []):
+        try:
+            stages = pipeline.read(file.parent).get("stages", [])
+        except StorageError as error:
+            found.append(Status(file.parent, "", UNREADABLE, str(error)))
+            continue
+        for stage in stages:
             place = Path(stage["folder"])
             if place.resolve() not in begun and stage["does"] != "leave":
                 why = f"for the {stage['told']}" if stage["told"] else "it has not begun"
