@@ -19,7 +19,10 @@ FAILED = "failed"
 UNREADABLE = "unreadable"  # its folder does not say
 STATES = (RUNNING, QUEUED, WAITING, FINISHED, INTERRUPTED, CANCELLED, FAILED, UNREADABLE)  # as they are listed
 COLOURS = {
-    **{QUEUED: "dim", WAITING: "dim", FINISHED: "green", INTERRUPTED: "yellow"},
+    QUEUED: "dim",
+    WAITING: "dim",
+    FINISHED: "green",
+    INTERRUPTED: "yellow",
     **dict.fromkeys((CANCELLED, FAILED, UNREADABLE), "red"),
 }
 
