@@ -101,7 +101,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        assert isinstance(record["stages"], list) and all(isinstance(item["name"], str) for item in record["stages"])
+        assert isinstance(record["stages"], list)
+        assert all(isinstance(item[key], str) for item in record["stages"] for key in ("name", "folder"))
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise ReportError(f"{folder} holds no pipeline: {FILE} is missing or torn") from error
     return dict(record)

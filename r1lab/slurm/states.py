@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.errors import R1labError
+from r1lab.errors import R1labError, ResumeError
 from r1lab.runs.folder import RunFolder, step_of
 from r1lab.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, UNREADABLE, state_of
 from r1lab.slurm.commands import UNDER_WAY, Job, jobs
@@ -202,8 +202,9 @@ def _last(folder: RunFolder) -> tuple[int | None, dict[str, Any]]:
 @cache
 def _steps(run: Path) -> int | None:
     """The steps that a run means to make, where its config says."""
-    if not (run / "run.yaml").is_file():
+    try:
+        trainer = RunFolder(run).read_config().get("trainer")
+    except ResumeError:  # there is no config, or none that can be read: then nobody knows
         return None
-    trainer = RunFolder(run).read_config().get("trainer")
     most = trainer.get("max_steps") if isinstance(trainer, DictConfig) else None
     return most if isinstance(most, int) and most > 0 else None

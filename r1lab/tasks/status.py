@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.markup import escape
 from rich.table import Table
 
-from r1lab.errors import ReportError, StorageError
+from r1lab.errors import ReportError, ResumeError
 from r1lab.runs import pipeline
 from r1lab.runs.states import FAILED, INTERRUPTED, STATES, UNREADABLE, WAITING, coloured
 from r1lab.slurm.record import submitted_below
@@ -56,7 +56,7 @@ def not_begun(folder: Path, begun: set[Path]) -> list[Status]:
     for file in sorted(folder.rglob(pipeline.FILE)):
         try:
             stages = pipeline.read(file.parent).get("stages", [])
-        except StorageError as error:
+        except ResumeError as error:  # of one pipeline among many
             found.append(Status(file.parent, "", UNREADABLE, str(error)))
             continue
         for stage in stages:
