@@ -122,6 +122,7 @@ bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; resu
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m 'slow and (whole or not whole)'
 	$(BIN)/python -m pytest tests/slurm --slow -m "slurm and slow"
+	$(BIN)/python -m pytest tests/generation -m ray
 	$(BIN)/python -m tests.drill.seeds
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed

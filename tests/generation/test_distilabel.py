@@ -87,3 +87,11 @@ def test_prompts_that_textgeneration_does_not_take() -> None:
 )
 def test_the_plan_refuses(r1lab: CommandLine, words: list[str], what: str) -> None:  # noqa: F811
     assert r1lab.one("task=generate", "generator=distilabel", "engine=server", *words)["what"] == what
+
+
+@pytest.mark.parametrize(("ray", "told"), [("auto", True), ("head:6379", True), ("local", False)])
+def test_a_server_that_a_cluster_does_not_find_is_told(r1lab: CommandLine, ray: str, told: bool) -> None:  # noqa: F811
+    words = ("engine=server", "engine.urls=[http://localhost:1/v1]", f"generator.ray={ray}", "dry_run=true")
+    said = r1lab("task=generate", "generator=distilabel", *words)
+    what = f"on Ray's other nodes, generator.ray={ray}, a server at this machine's own address is not found"
+    assert said.code == 0 and (what in said.out) == told
