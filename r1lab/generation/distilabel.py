@@ -136,11 +136,11 @@ class DistilabelEngine:
             yield place, [made_of({"error": f"distilabel gave none; see {self.log}"}) for _ in range(sampling.n)]
 
     def _ended(self, why: str = "") -> EngineError:
-        why = why or self.log.read_text(encoding="utf-8", errors="replace").strip()
         what = f"distilabel ended before its work was done\n    log      {self.log}"
         if TOKENLESS in why:
             what += f"\n    fix      {TOKEN_FIX}"
-        return EngineError(f"{what}\n{why[-SHOWN:]}")
+        last = self.log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:]
+        return EngineError(f"{what}\n{why[:SHOWN] or last}")
 
 
 def environment() -> dict[str, str]:

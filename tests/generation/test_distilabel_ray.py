@@ -45,6 +45,14 @@ def below(root: int) -> dict[int, str]:
     return {pid: titles[pid] for pid in found - {root}}
 
 
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody asked how does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def asks(body: dict[str, Any], number: int) -> bool:
     return str(body["messages"][-1]["content"]).startswith(f"What is {number} ")
 
@@ -67,7 +75,7 @@ def test_a_crash_on_ray_and_the_rest_of_it(serve: Serve, generate: Generate, tmp
         generate(server, *ON_RAY, "generator.ray=local", store, folder="ray")
     assert any("raylet" in title for title in started.values())
     gone = time.monotonic() + 400  # one that is still importing sees only then that its raylet is gone
-    while left := [title for pid, title in started.items() if Path(f"/proc/{pid}").exists()]:
+    while left := [title for pid, title in started.items() if runs(pid)]:
         assert time.monotonic() < gone, left
         time.sleep(0.2)
     before = len(server.requests)
