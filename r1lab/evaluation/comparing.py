@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 from r1lab.errors import DataError
 from r1lab.evaluation.fingerprint import differing
 from r1lab.evaluation.measures import mean, points_of
+from r1lab.evaluation.metrics import exactly, t95
 from r1lab.evaluation.records import Problem, Record
 
 
@@ -71,7 +71,7 @@ def compare(one: Record, other: Record) -> Comparison:
     both = [name for name in ours if name in theirs]
     if not both:
         raise DataError(f"the two results of {one.benchmark} share no problem: are their ids from the same column?")
-    differences = [ours[name] - theirs[name] for name in both]
+    differences = [exactly(ours[name] - theirs[name]) for name in both]
     centre, half = mean(differences), half_width(differences)
     return Comparison(
         benchmark=one.benchmark,
@@ -102,27 +102,8 @@ def score_of(problem: Problem) -> float | None:
 def half_width(differences: list[float]) -> float:
     """Half of the 95 % interval of the mean of paired differences, each from −1 to 1."""
     count = len(differences)
+    if len(set(differences)) == 1:
+        return 3 / count  # the rule of three: nothing else was seen in `count` problems
     centre = mean(differences)
     spread = sum((value - centre) ** 2 for value in differences)
-    if count < 2 or spread == 0:
-        return 3 / count  # the rule of three: nothing else was seen in `count` problems
     return t95(count - 1) * math.sqrt(spread / (count - 1) / count)
-
-
-@cache
-def t95(freedom: int) -> float:
-    """The 97.5 % point of Student's t: its distribution by Simpson's rule, turned round by bisection."""
-    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
-
-    def above(point: float, steps: int = 400) -> float:
-        """The chance of more than a point: 1/2 minus the integral from 0 on, over x = tan(u), where it has an end."""
-        width = math.atan(point / math.sqrt(freedom)) / steps
-        heights = [math.cos(i * width) ** (freedom - 1) for i in range(steps + 1)]
-        inner = heights[0] + heights[-1] + 4 * sum(heights[1:-1:2]) + 2 * sum(heights[2:-1:2])
-        return 0.5 - scale * math.sqrt(freedom) * inner * width / 3
-
-    low, high = 1.9, 13.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if above(middle) > 0.025 else (low, middle)
-    return (low + high) / 2

@@ -2,7 +2,8 @@
 
 Problems are the independent units; samples of one problem are not. Intervals are Wilson's score interval (Wilson 1927,
 JASA 22:209) for a proportion, with the effective sample size that the variance between problems implies (Kish 1965), so
-that an all-right or all-wrong result still has a width.
+that an all-right or all-wrong result still has a width. That variance is itself estimated, from few problems badly: the
+size is taken times (z / t)², t of as many degrees of freedom (Korn and Graubard 1998, Survey Methodology 24:193).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import combinations
 
 Z95 = 1.959963984540054
@@ -93,8 +95,33 @@ def estimate(scores: Sequence[float]) -> Estimate:
     if count == 0:
         raise ValueError("no problem was scored")
     exact = sum((Fraction(score) for score in scores), Fraction(0)) / count
-    mean = float(exact)
-    spread = sum((score - mean) ** 2 for score in scores) / max(1, count - 1)
-    size = mean * (1 - mean) / (spread / count) if spread > 0 else float(count)
-    low, high = wilson(mean, max(size, float(count)) if 0 < mean < 1 else float(count))
+    mean, size = float(exact), float(count)
+    if len({exactly(score) for score in scores}) > 1:
+        spread = sum((score - mean) ** 2 for score in scores) / (count - 1)
+        size = max(size, mean * (1 - mean) / (spread / count) * (Z95 / t95(count - 1)) ** 2)
+    low, high = wilson(mean, size)
     return Estimate(mean, low, high, count)
+
+
+def exactly(value: float) -> float:
+    """A share without the noise of its arithmetic: 0.1 + 0.2 and 0.3 are one value, and no spread."""
+    return round(value, 12)
+
+
+@cache
+def t95(freedom: int) -> float:
+    """The 97.5 % point of Student's t: its distribution by Simpson's rule, turned round by bisection."""
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
+
+    def above(point: float, steps: int = 400) -> float:
+        """The chance of more than a point: 1/2 minus the integral from 0 on, over x = tan(u), where it has an end."""
+        width = math.atan(point / math.sqrt(freedom)) / steps
+        heights = [math.cos(i * width) ** (freedom - 1) for i in range(steps + 1)]
+        inner = heights[0] + heights[-1] + 4 * sum(heights[1:-1:2]) + 2 * sum(heights[2:-1:2])
+        return 0.5 - scale * math.sqrt(freedom) * inner * width / 3
+
+    low, high = 1.9, 13.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if above(middle) > 0.025 else (low, middle)
+    return (low + high) / 2

@@ -21,6 +21,15 @@ from r1lab.runs.folder import dumps, write_atomic
 
 FOLDER = "evaluation"  # in a run's folder
 VERSION = 1
+PARTS: dict[str, type] = {  # of a result, that others build on
+    "benchmark": str,
+    "asked": int,
+    "primary": str,
+    "measures": dict,
+    "doubts": list,
+    "fingerprint": str,
+    "made_by": dict,
+}
 
 
 def result_of(record: Record, ks: Sequence[int] = ()) -> dict[str, Any]:
@@ -72,7 +81,7 @@ def kept_records(folder: Path) -> dict[str, Record]:
         try:
             with file.open(encoding="utf-8") as text:
                 found[file.stem] = read(text)
-        except (ValueError, KeyError, TypeError, StopIteration) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
             raise DataError(f"{file} is no record of a benchmark: {type(error).__name__} {error}") from error
     return found
 
@@ -88,9 +97,23 @@ def kept_results(folder: Path) -> Iterator[dict[str, Any]]:
             result = json.loads(file.read_text(encoding="utf-8"))
             if result["version"] > VERSION:
                 raise DataError(f"{file} was written by a newer r1lab")
+            refuse_torn(result)
             yield {**result, "folder": str(folder)}
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{file} is no result of a benchmark: {type(error).__name__} {error}") from error
+
+
+def refuse_torn(result: dict[str, Any]) -> None:
+    """Refuse what lacks a part of a result, before one of many runs spoils what is made of all of them.
+
+    Raises:
+        KeyError, TypeError: naming the part.
+    """
+    lacking = [name for name, kind in PARTS.items() if not isinstance(result[name], kind)]
+    value = result["measures"][result["primary"]]
+    lacking += [name for name in ("value", "low", "high") if not isinstance(value[name], int | float)]
+    if lacking:
+        raise TypeError(f"{lacking[0]} is not what it should be")
 
 
 def metrics_of(result: dict[str, Any]) -> dict[str, float]:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from r1lab.errors import Finding
 from r1lab.rows.files import Source, source_of
 from r1lab.rows.text import read_rows
+from r1lab.runs.completions import completion_line
 from r1lab.wording import display, nearest, some
 
 KEY = "task.completions"
@@ -75,7 +77,12 @@ def _of_run(run: Path, stream: str | None, place: str) -> Found:
         return Found(Source(), False, (Finding(f"task.stream={stream} is not known", place, nearby, "eval or train"),))
     if stream is None and (run / "dataset/all").is_dir():
         return find(str(run / "dataset/all"), None, place)
-    if stream != "train" and _of_benchmarks(run):  # completions/eval.jsonl holds the first of each, for the page
+    try:
+        measured = stream != "train" and _of_benchmarks(run)
+    except (YAMLError, OSError, ValueError) as error:
+        what = f"{display(run / 'run.yaml')} cannot be read: {str(error).splitlines()[0]}"
+        return Found(Source(), False, (Finding(what, place, fix=f"task.completions={display(run / RECORDS)}"),))
+    if measured:  # completions/eval.jsonl holds the first of each, for the page
         return find(str(run / RECORDS), None, place)
     files = {name: run / "completions" / f"{name}.jsonl" for name in STREAMS}
     there = {name: file for name, file in files.items() if file.is_file() and file.stat().st_size}
@@ -91,9 +98,15 @@ def _of_run(run: Path, stream: str | None, place: str) -> Found:
 
 
 def _of_benchmarks(run: Path) -> bool:
-    """Whether a run measured benchmarks, and kept what was said."""
+    """Whether a run measured benchmarks, and kept what was said.
+
+    Raises:
+        YAMLError, OSError, ValueError: its config cannot be read.
+    """
+    if not any((run / RECORDS).glob("*.jsonl")):
+        return False
     cfg = OmegaConf.load(run / "run.yaml")
-    return any((run / RECORDS).glob("*.jsonl")) and isinstance(cfg, DictConfig) and bool(cfg.get("benchmark"))
+    return isinstance(cfg, DictConfig) and bool(cfg.get("benchmark"))
 
 
 def _checked(source: Source, path: Path, torn: bool, place: str) -> Found:
@@ -132,19 +145,18 @@ def rows_of(found: Found) -> Iterator[dict[str, Any] | Finding]:
 def _of_problem(problem: dict[str, Any], benchmark: str, number: int) -> Iterator[dict[str, Any]]:
     """A row for each sample of a benchmark's problem, with the columns that other runs' completions have."""
     for place, sample in enumerate(problem["samples"]):
-        yield {
-            "step": 0,
-            "benchmark": benchmark,
-            "id": problem["id"],
-            "problem": number,
-            "sample": place,
-            "prompt": problem["prompt"],
-            "completion": sample["text"],
-            "solution": problem["gold"],
-            "rewards": {benchmark: sample["score"]},
-            "tokens": sample["tokens"],
-            "finish": sample["finish"],
-        }
+        yield completion_line(
+            problem=number,
+            sample=place,
+            prompt=problem["prompt"],
+            completion=sample["text"],
+            solution=problem["gold"],
+            rewards={benchmark: sample["score"]},
+            tokens=sample["tokens"],
+            finish=sample["finish"],
+            benchmark=benchmark,
+            id=problem["id"],
+        )
 
 
 def _parquet(file: Path) -> Iterator[dict[str, Any] | Finding]:

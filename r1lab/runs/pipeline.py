@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from r1lab.runs.folder import RunFolder
+from r1lab.errors import ResumeError
+from r1lab.runs.folder import REMOVE, RunFolder
 
 FILE = "pipeline.json"
+TEXTS = ("name", "folder", "does", "told")  # of each stage
 
 
 def write(folder: Path, name: str, command: str, stages: list[dict[str, Any]]) -> None:
@@ -24,5 +26,15 @@ def write(folder: Path, name: str, command: str, stages: list[dict[str, Any]]) -
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The record; empty where there is none."""
-    return RunFolder(folder).read_json(FILE)
+    """The record; empty where there is none.
+
+    Raises:
+        ResumeError: what is there is no record.
+    """
+    found = RunFolder(folder).read_json(FILE)
+    stages = found.get("stages", [])
+    if not isinstance(stages, list) or not all(
+        isinstance(stage, dict) and all(isinstance(stage.get(name), str) for name in TEXTS) for stage in stages
+    ):
+        raise ResumeError(f"{folder / FILE} cannot be read: its stages are none\n    fix      {REMOVE}")
+    return found

@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 
 from r1lab.engines.base import Sampling
 from r1lab.errors import DataError
-from r1lab.evaluation.comparing import compare, t95
+from r1lab.evaluation.comparing import compare
 from r1lab.evaluation.fingerprint import conditions, differing, fingerprint
+from r1lab.evaluation.metrics import t95
 from r1lab.evaluation.records import Record
 from tests.evaluation.building import problem, record, sample
 
@@ -47,6 +48,13 @@ def test_a_clear_difference_is_shown_and_an_equal_pair_is_not() -> None:
     assert better.shown and better.low > 0 and "the first is better" in better.sentence()
     same = compare(scored(hard), scored(hard))
     assert same.difference == 0 and not same.shown and (same.low, same.high) == (-3 / 40, 3 / 40)
+
+
+def test_rounding_is_no_spread() -> None:
+    """3/5 − 2/5 and 4/5 − 3/5 are not one number in floating point; two problems show nothing all the same."""
+    found = compare(scored([0.6, 0.8], of=5), scored([0.4, 0.6], of=5))
+    assert 0.6 - 0.4 != 0.8 - 0.6
+    assert (found.low, found.high) == (-1.0, 1.0) and not found.shown and "no difference shown" in found.sentence()
 
 
 def test_the_interval_holds_what_it_says() -> None:

@@ -114,6 +114,21 @@ def test_more_samples_of_a_problem_narrow_the_interval_less_than_more_problems()
     assert many.high - many.low < few.high - few.low
 
 
+def test_rounding_is_no_spread() -> None:
+    found, same = estimate([0.1 + 0.2, 0.3, 0.3]), estimate([0.3] * 3)
+    assert (
+        (found.low, found.high) == (pytest.approx(same.low), pytest.approx(same.high)) == pytest.approx(wilson(0.3, 3))
+    )
+
+
+def test_few_problems_with_many_samples_by_hand() -> None:
+    """0.4 and 0.6: variance of the mean 0.01, size 25; times (1.96 / 12.706)² that is 0.6, so 2 problems count as 2."""
+    assert (estimate([0.4, 0.6]).low, estimate([0.4, 0.6]).high) == pytest.approx(wilson(0.5, 2))
+    size = 0.25 / (0.01 / 3 / 4) * (1.959964 / 3.182446) ** 2  # four scores, each 0.05 away: their squares are 0.01
+    found = estimate([0.45, 0.45, 0.55, 0.55])
+    assert (found.low, found.high) == pytest.approx(wilson(0.5, size), abs=1e-6)
+
+
 def test_no_problem_is_refused() -> None:
     with pytest.raises(ValueError, match="no problem was scored"):
         estimate([])
@@ -136,3 +151,17 @@ def test_intervals_cover_the_truth_as_often_as_they_promise(n: int, alpha: float
         found = estimate([sum(rng.random() < chance for _ in range(n)) / n for chance in chances])
         covered += found.low <= truth <= found.high
     assert 0.93 <= covered / trials <= 0.98
+
+
+@pytest.mark.parametrize("count", [3, 5, 10, 30])
+@pytest.mark.parametrize(("alpha", "beta"), [(5, 5), (0.5, 0.5), (20, 5)])
+def test_intervals_of_few_problems_with_many_samples_keep_their_promise(count: int, alpha: float, beta: float) -> None:
+    """64 samples of each tell a problem's chance, and only few problems tell how chances are spread."""
+    rng = random.Random(2)
+    truth, trials = alpha / (alpha + beta), 1000
+    covered = 0
+    for _ in range(trials):
+        scores = [min(max(round(64 * rng.betavariate(alpha, beta)), 0), 64) / 64 for _ in range(count)]
+        found = estimate(scores)
+        covered += found.low <= truth <= found.high
+    assert covered / trials >= 0.92

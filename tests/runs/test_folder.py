@@ -231,3 +231,31 @@ def test_one_process_at_a_time(folder: RunFolder) -> None:
 def test_errors_that_mean_a_full_disk(error: Exception, cause: str | None) -> None:
     said = storage_cause(error)
     assert said == cause or (said is not None and cause is not None and said.startswith(cause))
+
+
+UGLY = (b"{", b"", b"[]\n", b"3\n", b"null\n", b'{"status": "fini', b"\xff\xfe\x00\x01")
+
+
+@pytest.mark.parametrize("content", UGLY)
+def test_a_file_that_is_no_json_object_is_refused_by_name(folder: RunFolder, content: bytes) -> None:
+    folder.path.mkdir()
+    (folder.path / "manifest.json").write_bytes(content)
+    with pytest.raises(ResumeError, match=r"run/manifest\.json cannot be read.*\n    fix      remove the file"):
+        folder.read_json("manifest.json")
+
+
+@pytest.mark.parametrize("content", [*UGLY, b"a: [\n", b"- 1\n"])
+def test_a_config_that_is_none_is_refused_by_name(folder: RunFolder, content: bytes) -> None:
+    folder.path.mkdir()
+    (folder.path / "run.yaml").write_bytes(content)
+    with pytest.raises(ResumeError, match=r"run/run\.yaml cannot be read"):
+        folder.read_config()
+
+
+@pytest.mark.parametrize("line", [b"3\n", b"[]\n", b"null\n"])
+def test_a_line_of_a_stream_that_is_no_object_ends_it(folder: RunFolder, line: bytes) -> None:
+    folder.append("metrics.jsonl", [{"step": 1}])
+    with (folder.path / "metrics.jsonl").open("ab") as file:
+        file.write(line)
+    folder.append("metrics.jsonl", [{"step": 2}])
+    assert list(folder.records("metrics.jsonl")) == [{"step": 1}]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from r1lab.errors import StorageError
+from r1lab.errors import ResumeError
 from r1lab.runs.folder import RunFolder
 from r1lab.slurm.commands import Job
 from r1lab.slurm.record import Submitted
@@ -41,14 +41,14 @@ def test_one_broken_folder_hides_no_other(tmp_path: Path, capsys: pytest.Capture
     task.run(OmegaConf.create(cfg))
     found = {Path(item["run"]).name: item for item in json.loads(capsys.readouterr().out)}
     states = {name: item["state"] for name, item in found.items()}
-    broken = [*(f"manifest-{number}" for number in range(5)), "metrics", "config", "pipe"]
-    whole = ["good", "trainer", *(f"stream-{number}" for number in range(3))]
-    assert states == {**dict.fromkeys(whole, "done"), **dict.fromkeys(broken, "unreadable")}
+    broken = [*(f"manifest-{number}" for number in range(5)), "metrics", "pipe"]
+    whole = ["good", "config", "trainer", *(f"stream-{number}" for number in range(3))]
+    assert states == {**dict.fromkeys(whole, "finished"), **dict.fromkeys(broken, "unreadable")}
     assert "manifest.json cannot be read" in found["manifest-0"]["why"]
     assert (found["good"]["step"], found["good"]["reward"]) == (3, 0.5)
     cfg["task"] = {"run": None, "json": False}
     task.run(OmegaConf.create(cfg))
-    assert "5 done, 8 unreadable" in capsys.readouterr().out
+    assert "6 finished, 7 unreadable" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_the_queue_tells_where_the_folder_does_not(tmp_path: Path, word: str | N
 
 def test_a_broken_record_is_named(tmp_path: Path) -> None:
     folder = RunFolder(made(tmp_path / "run", manifest_json="[]"))
-    with pytest.raises(StorageError, match=r"run/manifest.json cannot be read: it holds no record"):
+    with pytest.raises(ResumeError, match=r"run/manifest.json cannot be read: it holds no JSON object"):
         folder.read_json("manifest.json")
