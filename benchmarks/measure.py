@@ -62,3 +62,10 @@ def keep(name: str, result: dict[str, Any]) -> None:
     text = json.dumps(record, indent=2)
     (RESULTS / f"{name}.json").write_text(text + "\n")
     print(text)
+
+
+def claim(what: str, figure: float, relation: str, aim: float) -> bool:
+    """Print one line of a claim: what was found, what was aimed at, and whether it was reached."""
+    reached = {">=": figure >= aim, ">": figure > aim, "<=": figure <= aim, "<": figure < aim}[relation]
+    print(f"{'reached' if reached else 'MISSED '}  {what}: {figure:,} (aim {relation} {aim:,})")
+    return reached

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from r1lab.errors import ConfigError, Finding, R1labError
 from r1lab.plan.checks import Plan
+from r1lab.terminal import terminal
 from r1lab.wording import display, plural
 
-out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+out = terminal()
+err = terminal(stderr=True)
 
 
 def show_error(error: R1labError) -> None:

@@ -11,7 +11,7 @@
     │   ├── SandboxError     no program can be run safely here
     │   ├── HubError         something is not on the Hub yet
     │   ├── SlurmError       Slurm is not here, does not answer, or refuses
-    │   └── StorageError     the disk is full or the run's folder cannot be written
+    │   └── StorageError     the disk is full, or the run's folder cannot be written or read
     ├── Requeue              the run's time is up; it goes on from a checkpoint; exit code 75
     └── ReportError          a folder that is not a run or a sweep
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,10 +21,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab import console
+from r1lab.config.command import as_command, as_typed
 from r1lab.config.compose import BASIC_LAUNCHER, register, session, using
-from r1lab.config.experiments import CONF, user_folders
+from r1lab.config.experiments import CONF
 from r1lab.errors import ConfigError, R1labError, RunError
-from r1lab.launch import failures
+from r1lab.launch import failed_runs
 from r1lab.launch.again import next_try
 from r1lab.launch.local import audit, launch
 from r1lab.plan.checks import Plan
@@ -32,7 +33,8 @@ from r1lab.plan.pipeline_facts import PIPELINE
 from r1lab.plan.request import Request, plan_job, plan_request
 from r1lab.plan.words import finding_of
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.outcome import DONE, MACHINERY
+from r1lab.runs.outcome import MACHINERY
+from r1lab.runs.states import FINISHED
 from r1lab.runs.sweeps import SweepLedger
 from r1lab.wording import display
 
@@ -42,10 +44,12 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"r1lab {version('r1lab')}")
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a model said may be no text that this terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
     here = str(Path.cwd())
     if "" not in sys.path and here not in sys.path:  # as `python -m r1lab` has it: a user's package may stand here
         sys.path.insert(0, here)
-    failures.clear()
+    failed_runs.clear()
     arguments = get_args_parser().parse_intermixed_args()  # words before a flag are words too
     flags = [word for word in sys.argv[1:] if word not in arguments.overrides]
     looks = arguments.cfg or arguments.info
@@ -80,7 +84,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(min((getattr(error, "exit_code", 1) for error in failures), default=0))
+    sys.exit(min((getattr(error, "exit_code", 1) for error in failed_runs), default=0))
 
 
 def run_hydra(arguments: Sequence[str]) -> None:
@@ -133,7 +137,7 @@ def begin_sweep(request: Request) -> None:
     if request.again:
         console.say_again(folder, len(request.plans))
     if request.identity:
-        SweepLedger(folder).begin(request.identity, shlex.join(["python", "-m", "r1lab", *sys.argv[1:]]))
+        SweepLedger(folder).begin(request.identity, as_typed())
 
 
 def end_sweep(folder: Path) -> None:
@@ -171,12 +175,12 @@ def job_in(cfg: DictConfig, hydra_cfg: HydraConf) -> float | None:
             plan, metrics = run_of_sweep(plan, words)
         else:
             console.announce(plan)
-            metrics = launch(plan.cfg, plan.run_dir, typed(words))
+            metrics = launch(plan.cfg, plan.run_dir, as_command(words))
     except R1labError as error:
         if hydra_cfg.launcher._target_ != BASIC_LAUNCHER:
             raise
         console.show_error(error)
-        failures.append(error)
+        failed_runs.append(error)
         return float("nan")
     console.show_end(plan, metrics)
     return metrics.get(plan.cfg.objective)
@@ -192,7 +196,7 @@ def run_of_sweep(plan: Plan, words: Sequence[str]) -> tuple[Plan, dict[str, Any]
     tried = 0
     now = next_try(plan, words, asked=True)
     if not now.starts:
-        if now.kind != DONE:
+        if now.ended.state != FINISHED:
             raise RunError(f"{display(plan.run_dir)} {now.note}")
         console.note(plan.run_dir, now.note)
         return plan, RunFolder(plan.run_dir).read_json("metrics.json")
@@ -201,18 +205,12 @@ def run_of_sweep(plan: Plan, words: Sequence[str]) -> tuple[Plan, dict[str, Any]
             console.note(now.plan.run_dir, now.note)
         console.announce(now.plan)
         try:
-            return now.plan, launch(now.plan.cfg, now.plan.run_dir, typed([*words, *now.changes]))
+            return now.plan, launch(now.plan.cfg, now.plan.run_dir, as_command([*words, *now.changes]))
         except RunError as error:
             now = next_try(now.plan, words, asked=False, tried=tried, why=str(error))
             if not now.starts:
                 raise
-            tried += now.kind == MACHINERY
-
-
-def typed(words: Sequence[str]) -> str:
-    """The command that asks for a run of these words."""
-    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
-    return shlex.join(["python", "-m", "r1lab", *own, *words])
+            tried += now.ended.fault == MACHINERY
 
 
 register()

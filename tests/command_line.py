@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
-from r1lab import main
+from r1lab import hardware, main
 from r1lab.config.compose import session
-from r1lab.plan import hardware
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_request
 from r1lab.runs.folder import RunFolder
@@ -144,7 +143,7 @@ def r1lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("COLUMNS", "200")
     yield command_line
-    main.failures.clear()
+    main.failed_runs.clear()
 
 
 @pytest.fixture

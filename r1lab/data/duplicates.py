@@ -9,7 +9,6 @@ default 20 × 5 that is 99.97 % at 0.8 and 47 % at 0.5.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from r1lab.data.overlap import P, Places, Words, grams_of, parts_of, words_of
+from r1lab.hardware import cores
 
 BANDS, ROWS = 20, 5
 MOST = 16  # rows of a group that later ones are compared with: a phrase that thousands share stays affordable
@@ -81,7 +81,7 @@ class Duplicates:
         self.texts, self.signatures = (folder / name for name in ("texts", "signatures"))
         self.files = [path.open("wb") for path in (self.texts, self.signatures)]
         self.lengths: list[Places] = []  # bytes of each text
-        self.pool = ThreadPoolExecutor(threads or os.cpu_count())
+        self.pool = ThreadPoolExecutor(threads or cores())
         dice = np.random.default_rng(SEED)
         self.factors = dice.integers(1, 2**64, BANDS * ROWS, np.uint64) | np.uint64(1)
         self.offsets = dice.integers(0, 2**64, BANDS * ROWS, np.uint64)

@@ -11,7 +11,6 @@ a whole.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from r1lab.hardware import cores
 
 CHUNK = 1 << 18  # bytes whose arrays fit a core's cache
 TABLE_BITS = 23  # of the first, coarse look: one byte for each value of so many bits
@@ -59,7 +60,7 @@ class Overlap:
         if n < 1:
             raise ValueError(f"n={n}: an n-gram has at least one word")
         self.n = n
-        self.pool = ThreadPoolExecutor(threads or os.cpu_count())
+        self.pool = ThreadPoolExecutor(threads or cores())
         self.names = list(sources)
         self.documents = [
             (source, place) for source, texts in enumerate(sources.values()) for place in range(len(texts))

@@ -10,8 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab import hardware
 from r1lab.doctor.check import MISSING, OK, WARNING, Check, there
-from r1lab.plan import hardware
 from r1lab.plan.folder import room_needed, size
 from r1lab.plan.memory import GIB, memory_of
 from r1lab.plan.setup import setup_of

@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from r1lab import hardware
 from r1lab.config.source import locate
 from r1lab.doctor.check import MISSING, OK, WARNING, Check, there
-from r1lab.plan import hardware
 from r1lab.plan.packages import install_line, installed, needed
 
 CORE = ("torch", "transformers", "trl", "accelerate", "datasets", "hydra-core", "omegaconf", "math-verify")

@@ -11,23 +11,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
 
-from r1lab.engines.base import Completion, Conversation, OnCompletion, OnProgress, Sampling, seed_of
+from r1lab.engines.base import Completion, Conversation, OnCompletion, OnProgress, Sampling
+from r1lab.engines.chat import body_of, completion_of
 from r1lab.errors import EngineError
 from r1lab.remote.background import Background
 from r1lab.remote.pool import Endpoint, Pool
 from r1lab.remote.retrying import Unavailable, delay, seconds_of
 from r1lab.wording import nearest, some
 
+log = logging.getLogger("r1lab")
 Work = tuple[int, int]  # the prompt's place, the completion's index
 TOO_LONG = ("maximum context length", "context length", "max_model_len", "longer than the maximum model length")
 PASSING = (408, 409, 425, 429)  # and all from 500 on: another try may go better
+AWAY = (502, 503)  # what a gateway says whose server is away, or a server that is not ready
 SHOWN = 300  # characters of a server's words
+CONNECT = 10.0  # seconds to reach a server
+OTHERS = 10.0  # seconds that the other servers have to say what they serve once one has
+ROOT = "http://HOST:PORT/v1"
 KEY_FIX = "a server that asks for a key reads it from R1LAB_ENGINE_KEY, in the environment or .env"
 GO_ON = "what was made is kept, and the same command with resume=FOLDER goes on"
 Result = TypeVar("Result")
@@ -106,13 +113,13 @@ class ServerEngine:
         """What the servers say of the model: `id`, and where they tell, `root` and `max_model_len`.
 
         Raises:
-            EngineError: one does not answer within `patience`, serves several where none is chosen, or another one.
+            EngineError: none answers within `patience`, or one serves another model, or several where none is chosen.
         """
         return self.background.call(self._with_session(self._served))
 
     async def _with_session(self, work: Callable[[aiohttp.ClientSession], Awaitable[Result]]) -> Result:
         connector = aiohttp.TCPConnector(limit=0)
-        timeout = aiohttp.ClientTimeout(total=self.timeout, sock_connect=10)
+        timeout = aiohttp.ClientTimeout(total=self.timeout, sock_connect=CONNECT)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self.headers) as session:
             return await work(session)
 
@@ -122,9 +129,9 @@ class ServerEngine:
         """As many workers as requests may be in flight take the work one by one; the first failure ends them all."""
 
         async def everybody(session: aiohttp.ClientSession) -> None:
-            model = self.model or str((await self._served(session))["id"])
+            self.model = self.model or str((await self._served(session))["id"])
             pool = Pool(self.urls, self.in_flight, patience=self.patience)
-            client = _Client(session, pool, model, self)
+            client = _Client(session, pool, self.model, self)
 
             async def worker() -> None:
                 for place, index in work:
@@ -140,34 +147,63 @@ class ServerEngine:
         await self._with_session(everybody)
 
     async def _served(self, session: aiohttp.ClientSession) -> dict[str, Any]:
-        """What the first server says of the model."""
-        url, began, attempt = f"{self.urls[0]}/models", time.monotonic(), 0
+        """What the servers say of the model, which is the same one on all that answer."""
+        asked = {url: asyncio.create_task(self._told(session, url)) for url in self.urls}
+        await asyncio.wait(asked.values(), return_when=asyncio.FIRST_COMPLETED)
+        _, late = await asyncio.wait(asked.values(), timeout=OTHERS)
+        for task in late:
+            task.cancel()
+        found: dict[str, dict[str, Any]] = {}  # address → models
+        causes = {}
+        for url, task in asked.items():
+            try:
+                found |= {} if task in late else {url: task.result()}
+            except Unavailable as error:
+                causes[url] = error.cause
+        if not found:
+            fix = f"start it, or engine.urls=[{ROOT}] of another one"
+            raise EngineError(f"{next(iter(causes.values()))}\n    fix      {fix}")
+        for url in asked.keys() - found.keys():
+            log.warning("%s does not say what it serves; the others begin without it", url)
+        first, served = next(iter(found.items()))
+        name = self.model or (next(iter(served)) if len(served) == 1 else "")
+        if not name:
+            what = f"{first}/models serves {len(served)} models: {some(served)}"
+            raise EngineError(f"{what}\n    fix      engine.model=NAME")
+        for url, models in found.items():
+            if name not in models:
+                close = nearest(name, models)
+                what = f"{url}/models does not serve {name!r} but {some(models)}"
+                raise EngineError(what + (f"\n    nearest  engine.model={close}" if close else ""))
+        return served[name]
+
+    async def _told(self, session: aiohttp.ClientSession, server: str) -> dict[str, dict[str, Any]]:
+        """What one server says of its models, by their names.
+
+        Raises:
+            Unavailable: it does not say so within `patience`.
+            EngineError: it is no such server, does not know us, or has ended.
+        """
+        url, began, attempt = f"{server}/models", time.monotonic(), 0
         while True:
             try:
                 async with session.get(url) as reply:
                     status, raw = reply.status, await reply.read()
                 if status in (401, 403):
                     raise EngineError(f"{url} refuses (HTTP {status})\n    fix      {KEY_FIX}")
-                found = {str(item["id"]): item for item in json.loads(raw)["data"]}
-                break
-            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+                if 400 <= status < 500 and status not in PASSING:
+                    raise EngineError(f"{url} is not there (HTTP {status})\n    fix      engine.urls=[{ROOT}]")
+                if status != 200:
+                    raise ValueError(f"HTTP {status}")
+                return {str(item["id"]): dict(item) for item in json.loads(raw)["data"]}
+            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, RecursionError) as error:
                 cause = f"{type(error).__name__} {error}".strip()
             if cause_of_end := self.gone and self.gone():
                 raise EngineError(cause_of_end)
             if time.monotonic() - began >= self.patience:
-                raise EngineError(f"{url} does not say what it serves: {cause}")
+                raise Unavailable(f"{url} does not say what it serves: {cause}")
             await asyncio.sleep(min(delay(attempt), self.patience))
             attempt += 1
-        name = self.model or (next(iter(found)) if len(found) == 1 else "")
-        if not name:
-            raise EngineError(f"{url} serves {len(found)} models: {some(found)}\n    fix      engine.model=NAME")
-        if name not in found:
-            close = nearest(name, found)
-            raise EngineError(
-                f"{url} does not serve {name!r} but {some(found)}"
-                + (f"\n    nearest  engine.model={close}" if close else "")
-            )
-        return dict(found[name])
 
 
 class Down(Unavailable):
@@ -188,10 +224,10 @@ class _Client:
             EngineError: no server answers any more, or the model is not there.
         """
         body = body_of(self.model, prompt, sampling, index) | self.extra
-        failure = Unavailable("not tried")
+        failure, began = Unavailable("not tried"), time.monotonic()
         for attempt in range(self.tries):
             try:
-                endpoint = await self.pool.acquire()
+                endpoint = await self.pool.acquire(since=began)
             except Unavailable as error:
                 raise EngineError(f"{error.cause}\n    fix      start it again; {GO_ON}") from None
             try:
@@ -200,7 +236,8 @@ class _Client:
                 failure = error
                 if isinstance(error, Down) and self.gone and (cause := self.gone()):
                     raise EngineError(f"{cause}\n    fix      {GO_ON}") from None
-                await self.pool.release(endpoint, failed=isinstance(error, Down), rest=error.after)
+                down = isinstance(error, Down) and error.after is None
+                await self.pool.release(endpoint, failed=down, rest=error.after)
                 if not error.again:
                     break
                 await asyncio.sleep(delay(attempt, error.after))
@@ -225,6 +262,11 @@ class _Client:
             async with self.session.post(f"{endpoint.url}/chat/completions", json=body) as reply:
                 raw = await reply.read()
                 status, after = reply.status, seconds_of(reply.headers.get("Retry-After"))
+                if reply.method != "POST":  # 301 and 302 lose what was asked on the way
+                    fix = f"engine.urls=[…], as {reply.url} answers"
+                    raise EngineError(f"{endpoint.url} redirects to {reply.url}\n    fix      {fix}")
+        except aiohttp.ConnectionTimeoutError:
+            raise Down(f"{endpoint.url}: no connection within {self.session.timeout.sock_connect:.0f} s") from None
         except TimeoutError:
             raise Unavailable(f"{endpoint.url}: no completion within {self.session.timeout.total:.0f} s") from None
         except (aiohttp.ClientError, ConnectionError) as error:
@@ -236,49 +278,8 @@ class _Client:
             )
         if status != 200:
             again = status in PASSING or status >= 500
-            raise Unavailable(f"HTTP {status}: {words}", again=again, after=after)
+            raise (Down if status in AWAY else Unavailable)(f"HTTP {status}: {words}", again=again, after=after)
         try:
             return completion_of(json.loads(raw))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             raise Unavailable(f"the answer is no completion: {words}") from None
-
-
-def body_of(model: str, prompt: Conversation, sampling: Sampling, index: int) -> dict[str, Any]:
-    """The request for one completion; settings at their defaults are left out, as not every server knows them."""
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": list(prompt),
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": seed_of(sampling.seed, prompt, index),
-    }
-    if sampling.top_k:
-        body["top_k"] = sampling.top_k
-    if sampling.min_p:
-        body["min_p"] = sampling.min_p
-    return body
-
-
-def completion_of(reply: dict[str, Any]) -> Completion:
-    """The completion in a reply of the chat API.
-
-    Raises:
-        KeyError, IndexError, TypeError, ValueError: it is none.
-    """
-    choice = reply["choices"][0]
-    message = choice["message"]
-    content, refusal = message.get("content"), message.get("refusal")
-    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-    finish = choice["finish_reason"]
-    if refusal or finish == "content_filter":
-        return Completion("", 0, "refusal", error=str(refusal or "content filter"))
-    if content is None and not reasoning:
-        raise ValueError("no content")
-    if finish not in ("stop", "length"):
-        raise ValueError(f"finish_reason {finish!r}")
-    usage = reply.get("usage") or {}
-    tokens = int(usage.get("completion_tokens") or 0)
-    return Completion(
-        str(content or ""), tokens, finish, reasoning=str(reasoning), prompt_tokens=usage.get("prompt_tokens")
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 FULL_MARKS = 1.0
@@ -94,7 +94,8 @@ def lines(record: Record) -> Iterator[str]:
     head = {"benchmark": record.benchmark, "asked": record.asked, "made_by": dict(record.made_by)}
     yield json.dumps({**head, "context": record.context, "missing": [list(item) for item in record.missing]})
     for problem in record.problems:
-        yield json.dumps(asdict(problem), ensure_ascii=False)
+        samples = [vars(sample) for sample in problem.samples]  # `asdict` copies every value deeply, ten times slower
+        yield json.dumps({**vars(problem), "samples": samples}, ensure_ascii=False)
 
 
 def read(text: Iterable[str]) -> Record:

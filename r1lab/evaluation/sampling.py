@@ -12,6 +12,7 @@ from r1lab.data.loading import last_user_text
 from r1lab.engines.base import Completion, Engine, OnProgress, Sampling
 from r1lab.evaluation.metrics import Estimate, estimate
 from r1lab.rewards.base import Failure, Reward, scores_of
+from r1lab.runs.completions import completion_line
 
 Diagnose = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
 FULL_MARKS = 1.0
@@ -52,23 +53,21 @@ class Sampled:
 
     def records(self, step: int) -> list[dict[str, Any]]:
         """One record per completion, as `completions/*.jsonl` holds them."""
-        result = []
-        for i, row in enumerate(self.rows):
-            for j, completion in enumerate(self.completions[i]):
-                result.append(
-                    {
-                        "step": step,
-                        "problem": i,
-                        "sample": j,
-                        "prompt": last_user_text(row["prompt"]),
-                        "completion": completion.text,
-                        "solution": row.get("solution"),
-                        "rewards": {name: scores[i][j] for name, scores in self.scores.items()},
-                        "tokens": completion.tokens,
-                        "finish": completion.finish,
-                    }
-                )
-        return result
+        return [
+            completion_line(
+                step=step,
+                problem=i,
+                sample=j,
+                prompt=last_user_text(row["prompt"]),
+                completion=completion.text,
+                solution=row.get("solution"),
+                rewards={name: scores[i][j] for name, scores in self.scores.items()},
+                tokens=completion.tokens,
+                finish=completion.finish,
+            )
+            for i, row in enumerate(self.rows)
+            for j, completion in enumerate(self.completions[i])
+        ]
 
 
 def mean_of(scores: Sequence[float | None]) -> float | None:

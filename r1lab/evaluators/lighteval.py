@@ -9,7 +9,6 @@ are sampled as native's are: seeded one by one, kept in the run's store, and mad
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from r1lab.evaluators.lighteval_process import Lighteval
 from r1lab.evaluators.native import drawn, sampling_of
 from r1lab.evaluators.samples import sample_of
 from r1lab.generation.engines import Ready, ready
+from r1lab.hardware import cores
 from r1lab.runs.folder import RunFolder
 
 FOLDER = "lighteval"  # in the run's: its log, results and details
@@ -56,7 +56,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> Iterator[Record]:
     place = folder / FOLDER
     loaded = [questions_of(str(name), item) for name, item in cfg.benchmark.items()]
     tasks = [task_of(cfg, questions, place) for questions in loaded]
-    work = {"tasks": tasks, "processes": os.cpu_count() or 1, "model": cfg.model.name}
+    work = {"tasks": tasks, "processes": cores(), "model": cfg.model.name}
     where = Path(cfg.task.store) if cfg.task.get("store") else RunFolder(folder).store
     programs = any(item.form == "program" for item in cfg.benchmark.values())
     with Lighteval(python, place, work, programs) as process, ready(cfg, folder) as made, Store(where) as store:

@@ -57,39 +57,52 @@ def evaluate(cfg: DictConfig, folder: Path) -> Iterator[Record]:
 def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, store: Store) -> Record:
     """Sample and judge one benchmark."""
     benchmark = cfg.benchmark[questions.name]
-    sampling = sampling_of(benchmark, cfg.seed)
+    form, sampling = str(benchmark.form), sampling_of(benchmark, cfg.seed)
     print(f"{questions.name}: {len(questions.asked)} prompts", flush=True)
     settings: Any = OmegaConf.to_container(benchmark.scorer, resolve=True)
     reward, scores = build(questions.name, benchmark.scorer), folder / SCORES
     by = {"scorer": settings, "versions": versions()}  # a newer scorer judges anew
 
-    def judge(start: int, rows: Sequence[Sequence[Completion]]) -> list[list[Judged]]:
+    def problems_at(start: int, rows: Sequence[Sequence[Completion]]) -> list[Problem]:
         some = questions.asked[start : start + AT_ONCE]
-        return judged(scores, reward, by, some, [[c.text for c in row if not c.error] for row in rows])
+        marks = judged(scores, reward, by, some, [[c.text for c in row if not c.error] for row in rows])
+        return [problem_of(form, *item, sampling) for item in zip(some, rows, marks, strict=True)]
 
-    if benchmark.form == "contest":
+    if form == "contest":
         per = submissions(questions.asked, sampling.n)
         completions = drawn(folder, questions, sampling, made, store, per)
         problems = contest_record(scores, reward, by, questions.asked, completions, sampling)
     else:
         keys = keys_of([item.prompt for item in questions.asked], sampling, made.identity)
-        with Ahead(store, keys, sampling.n, AT_ONCE, judge) as ahead:
-            per = [sampling.n] * len(keys)
-            completions = drawn(folder, questions, sampling, made, store, per, ahead.made)
+        with Ahead(store, keys, sampling.n, AT_ONCE, problems_at) as ahead:
+            failures = draw(folder, questions, sampling, made, store, [sampling.n] * len(keys), ahead.made)
         problems = []
-        for start in range(0, len(questions.asked), AT_ONCE):
-            rows = completions[start : start + AT_ONCE]
-            marks = iter(judge(start, rows))
-            for question, row in zip(questions.asked[start : start + AT_ONCE], rows, strict=True):
-                kept = iter(next(marks))
-                samples = [
-                    sample_of(benchmark.form, question, c, (None, c.error) if c.error else next(kept), sampling, index)
-                    for index, c in enumerate(row)
-                ]
-                asked = question.prompt[-1]["content"]
-                problems.append(Problem(question.id, asked, question.gold, tuple(samples)))
+        with store.lookup() as lookup:
+            for start in range(0, len(keys), AT_ONCE):
+                there = ahead.found(start)
+                if there is None or not whole(there):
+                    rows = [completions_of(lookup, key, sampling.n, failures) for key in keys[start : start + AT_ONCE]]
+                    there = problems_at(start, rows)
+                problems += there
     made_by = conditions(cfg, made.identity, sampling, questions.wording, questions.data, benchmark.scorer)
     return Record(questions.name, sampling.n, tuple(problems), made_by, made.context, tuple(questions.missing))
+
+
+def problem_of(
+    form: str, question: Question, row: Sequence[Completion], marks: Sequence[Judged], sampling: Sampling
+) -> Problem:
+    """A problem with its samples; the marks are of those that could be made."""
+    rest = iter(marks)
+    samples = [
+        sample_of(form, question, item, (None, item.error) if item.error else next(rest), sampling, index)
+        for index, item in enumerate(row)
+    ]
+    return Problem(question.id, question.prompt[-1]["content"], question.gold, tuple(samples))
+
+
+def whole(problems: Sequence[Problem]) -> bool:
+    """Whether every sample has its score; where a scorer's machinery failed, another try may go better."""
+    return all(sample.score is not None for problem in problems for sample in problem.samples)
 
 
 def sampling_of(benchmark: DictConfig, seed: int) -> Sampling:
@@ -114,6 +127,20 @@ def submissions(asked: Sequence[Question], budget: int) -> list[int]:
 
 
 def drawn(
+    folder: Path, questions: Questions, sampling: Sampling, made: Ready, store: Store, per: Sequence[int]
+) -> list[list[Completion]]:
+    """So many completions of each prompt, from the store or made now.
+
+    Raises:
+        EngineError: see `draw`.
+    """
+    failures = draw(folder, questions, sampling, made, store, per)
+    keys = keys_of([item.prompt for item in questions.asked], sampling, made.identity)
+    with store.lookup() as lookup:
+        return [completions_of(lookup, key, count, failures) for key, count in zip(keys, per, strict=True)]
+
+
+def draw(
     folder: Path,
     questions: Questions,
     sampling: Sampling,
@@ -121,14 +148,16 @@ def drawn(
     store: Store,
     per: Sequence[int],
     on_made: Callable[[], None] | None = None,
-) -> list[list[Completion]]:
-    """So many completions of each prompt, from the store or made now; `on_made` is called after each of the latter.
+) -> Failures:
+    """Make what the store lacks of so many completions of each prompt; `on_made` is called after each.
+
+    Returns:
+        The prompts that leave no room for a completion, and refusals.
 
     Raises:
         EngineError: some could not be made, though another try may; or no prompt leaves room for its completion.
     """
     prompts = [item.prompt for item in questions.asked]
-    keys = keys_of(prompts, sampling, made.identity)
     began = RunFolder(folder).read_json("manifest.json").get("started")
     since = datetime.fromisoformat(began).timestamp() if began else time.time()
     failures: Failures = {}
@@ -151,5 +180,4 @@ def drawn(
     if len(failures) == sum(per):
         first = next(iter(failures.values()))
         raise EngineError(f"no completion of {questions.name} could be made: {first.error}")
-    with store.lookup() as lookup:
-        return [completions_of(lookup, key, count, failures) for key, count in zip(keys, per, strict=True)]
+    return failures

@@ -22,7 +22,9 @@ from distilabel.pipeline import Pipeline
 from distilabel.pipeline.ray import RayPipeline
 from distilabel.steps.tasks import TextGeneration
 
-from r1lab.engines.server import TOO_LONG, completion_of, seed_of
+from r1lab.engines.base import seed_of
+from r1lab.engines.chat import completion_of
+from r1lab.engines.server import TOO_LONG
 from r1lab.engines.stored import record_of
 from r1lab.processes.leash import die_with
 

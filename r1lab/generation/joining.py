@@ -15,6 +15,7 @@ from r1lab.data.shards import Shards
 from r1lab.errors import ConfigError, Finding, ResumeError
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import flatten
+from r1lab.runs.states import FINISHED
 from r1lab.wording import display, plural, some
 
 COUNTS = (
@@ -100,7 +101,7 @@ def head_of(part: RunFolder) -> dict[str, Any]:
         ConfigError: it is not finished, or no part.
     """
     head = part.read_json("filter.json")
-    if not head or part.read_json("manifest.json").get("status") != "finished":
+    if not head or part.read_json("manifest.json").get("status") != FINISHED:
         shown = display(part.path)
         raise ConfigError(
             [Finding(f"{shown} holds no finished part", "task.join", fix=f"python -m r1lab resume={shown}, then join")]

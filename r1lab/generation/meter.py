@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn
 
 from r1lab.engines.base import Completion
 from r1lab.runs.folder import RunFolder
-from r1lab.trainers.live import EVERY, live
+from r1lab.terminal import EVERY, live, terminal
 
 WINDOW = 30.0  # seconds over which tokens a second are counted
 
@@ -26,7 +25,7 @@ class Meter:
 
     def __init__(self, folder: RunFolder, began: float):
         self.folder, self.began = folder, began
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = terminal()
         self.bar: Bar | None = None
         self.done = self.total = self.before = 0
         self.tokens = self.failures = self.made = 0

@@ -35,7 +35,7 @@ class Tally:
         self.means: dict[str, list[float]] = {}
         self.missing: Counter[str] = Counter()  # without a score, for whatever cause
         self.failed: Counter[str] = Counter()
-        self.completions = self.tokens = self.kept = self.problems = self.kept_problems = self.reasoned = 0
+        self.completions = self.tokens = self.kept = self.problems = self.kept_problems = 0
 
     def failure(self, completion: Completion) -> None:
         """Count a completion that could not be made."""
@@ -51,7 +51,6 @@ class Tally:
                 bins[min(BINS - 1, max(0, item.tokens - 1) // self.width)] += 1
                 self.completions += 1
                 self.tokens += item.tokens
-                self.reasoned += bool(item.reasoning)
         for name, scores in sampled.scores.items():
             means = self.means.setdefault(name, [])
             means += [mean for row in scores if (mean := mean_of(row)) is not None]

@@ -35,8 +35,8 @@ def ledger(folder: RunFolder) -> Ledger:
 
 
 def repo_of(cfg: DictConfig, settings: DictConfig) -> str:
-    """The repository of a run: `hub.repo`, else `MODEL-TASK`, for the Hub's user."""
-    name = settings.repo or f"{cfg.model.name}-{cfg.task.name}"
+    """The repository of a run: `hub.repo`, else `task.output`, else `MODEL-TASK`, for the Hub's user."""
+    name = settings.repo or cfg.task.get("output") or f"{cfg.model.name}-{cfg.task.name}"
     return str(name) if "/" in str(name) else re.sub(r"[^\w.-]+|--+|\.\.+", "-", str(name)).strip("-.")[:LONGEST_NAME]
 
 

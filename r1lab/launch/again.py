@@ -13,7 +13,8 @@ from r1lab.plan.batch import Batch, batch_of, smaller_batch
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_again
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.outcome import BROKEN_OFF, DONE, MACHINERY, MEMORY, NEW, outcome
+from r1lab.runs.outcome import MACHINERY, MEMORY, NOTHING, Outcome, outcome
+from r1lab.runs.states import FINISHED, INTERRUPTED, WAITING
 from r1lab.runs.sweeps import SweepLedger
 
 
@@ -26,14 +27,14 @@ class Next:
         plan: of that try.
         changes: its words beside those typed.
         note: for the person at the terminal; "" for a run that simply starts.
-        kind: how the last try ended.
+        ended: how the last try ended.
     """
 
     starts: bool
     plan: Plan
     changes: Sequence[str] = ()
     note: str = ""
-    kind: str = NEW
+    ended: Outcome = NOTHING
 
 
 def next_try(plan: Plan, words: Sequence[str], asked: bool, tried: int = 0, why: str = "") -> Next:
@@ -50,27 +51,27 @@ def next_try(plan: Plan, words: Sequence[str], asked: bool, tried: int = 0, why:
     changes = ledger.changes(run)
     ended = outcome(RunFolder(plan.run_dir), why)
     cause = ended.cause.splitlines()[0] if ended.cause else ""
-    if ended.kind == DONE:
-        return Next(False, plan, changes, "is done", DONE)
-    if ended.kind in (NEW, BROKEN_OFF):
-        note = "goes on where it was interrupted" if ended.kind == BROKEN_OFF else ""
-        return Next(ended.kind == NEW or asked, plan, changes, note, ended.kind)
+    if ended.state == FINISHED:
+        return Next(False, plan, changes, "is done", ended)
+    if ended.state in (WAITING, INTERRUPTED):
+        note = "goes on where it was interrupted" if ended.state == INTERRUPTED else ""
+        return Next(ended.state == WAITING or asked, plan, changes, note, ended)
     batch = _numbers(batch_of(plan.cfg)) if plan.cfg.get("trainer") else {}
-    if ended.kind == MEMORY and (smaller := smaller_batch(plan.cfg)):
+    if ended.fault == MEMORY and (smaller := smaller_batch(plan.cfg)):
         ledger.note(run, ended, batch, smaller)
         ledger.set_aside(run)
         planned = plan_again([*words, *smaller], plan.run_dir)
         now = _numbers(batch_of(planned.cfg))
         said = " × ".join(map(str, now.values())), " × ".join(map(str, batch.values()))
         note = f"memory ran out: per device × accumulation is now {said[0]} (was {said[1]}), the same global batch"
-        return Next(True, planned, smaller, note, MEMORY)
-    if ended.kind == MACHINERY and (asked or tried < plan.cfg.sweep.retries):
+        return Next(True, planned, smaller, note, ended)
+    if ended.fault == MACHINERY and (asked or tried < plan.cfg.sweep.retries):
         ledger.note(run, ended, batch, changes)
-        return Next(True, plan, changes, f"is tried again: {cause}", MACHINERY)
+        return Next(True, plan, changes, f"is tried again: {cause}", ended)
     if asked and plan.cfg.sweep.failed == "retry":
         ledger.note(run, ended, batch, changes)
-        return Next(True, plan, changes, f"is tried again, as sweep.failed=retry says: {cause}", ended.kind)
-    return Next(False, plan, changes, f"failed before: {cause}; sweep.failed=retry tries it again", ended.kind)
+        return Next(True, plan, changes, f"is tried again, as sweep.failed=retry says: {cause}", ended)
+    return Next(False, plan, changes, f"failed before: {cause}; sweep.failed=retry tries it again", ended)
 
 
 def _numbers(batch: Batch) -> dict[str, int]:

@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher import api
 from torch.distributed.run import parse_args, run
 
-from r1lab.launch import FAILURE, INTERRUPTED, NODE
+from r1lab.launch import FAILURE, NODE, STOPPED
 from r1lab.processes import PARENT
 from r1lab.processes.leash import die_with_parent
 from r1lab.runs.failures import Failure, claim, told
@@ -44,7 +44,7 @@ def main() -> int:
     try:
         run(parse_args(sys.argv[1:]))
     except SignalException:
-        return INTERRUPTED
+        return STOPPED
     except ChildFailedError as error:
         rank, first = min(error.failures.items(), key=lambda item: item[1].timestamp)
         tell(rank, first.pid, first.exitcode)  # in case it ended since `Agent` looked
@@ -69,7 +69,7 @@ def ended(pid: int) -> int:
 
 def tell(rank: int, pid: int, code: int) -> None:
     """Record the end of a process that has not recorded it itself: one that failed by an exception has."""
-    if code == INTERRUPTED:  # it was asked to stop, and the run ends in order
+    if code == STOPPED:  # it was asked to stop, and the run ends in order
         return
     process = f"training process {rank}"
     how = f"was {killed_by(-code)}" if code < 0 else f"ended with exit code {code} and without a word"

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from r1lab.errors import Requeue
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.ledger import Ledger
+from r1lab.runs.states import FAILED, FINISHED, INTERRUPTED
 from r1lab.wording import plural
 
 log = logging.getLogger("r1lab")
@@ -88,14 +89,14 @@ def beside(cfg: DictConfig, folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status = "interrupted" if isinstance(error, KeyboardInterrupt | Requeue) else "failed"
+        status = INTERRUPTED if isinstance(error, KeyboardInterrupt | Requeue) else FAILED
         leave(status, folder, followers, pusher)
         raise
     if pushes:
         from r1lab.hub.pending import expect, kind_of
 
         expect(folder, cfg.hub.revision, kind_of(cfg), kind=kind_of(cfg))  # each stands in a folder of its name
-    leave("finished", folder, followers, pusher)
+    leave(FINISHED, folder, followers, pusher)
 
 
 def leave(status: str, folder: RunFolder, followers: dict[str, Beside], pusher: Beside | None) -> None:
@@ -106,7 +107,7 @@ def leave(status: str, folder: RunFolder, followers: dict[str, Beside], pusher: 
         item.tell(status)
     try:
         for item in everybody:
-            item.end(began + (item.wait if status == "finished" else min(item.wait, HASTE)))
+            item.end(began + (item.wait if status == FINISHED else min(item.wait, HASTE)))
     except KeyboardInterrupt:
         for item in everybody:
             item.kill()

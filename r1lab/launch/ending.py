@@ -7,10 +7,11 @@ import signal
 from typing import Any
 
 from r1lab.errors import ConfigError, Finding, Requeue, RunError, StorageError, UserError
-from r1lab.launch import INTERRUPTED, UNRECORDED
+from r1lab.launch import STOPPED, UNRECORDED
 from r1lab.runs import manifest
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import AGAIN, RunFolder
+from r1lab.runs.states import FAILED, FINISHED
 from r1lab.wording import killed_by
 
 
@@ -31,7 +32,7 @@ def conclude(folder: RunFolder, code: int, first: Failure | None, owner: bool = 
     """
     if code == 0 and first is None and owner and (folder.path / AGAIN).exists():
         raise Requeue(str(folder.read_json("manifest.json").get("cause")))
-    finished = folder.read_json("manifest.json").get("status") == "finished"
+    finished = folder.read_json("manifest.json").get("status") == FINISHED
     if code == 0 and first is None and (finished or not owner):
         return folder.read_json("metrics.json") if owner else {}
     if first is not None and owner and not (finished and code == 0):
@@ -44,7 +45,7 @@ def record_first(folder: RunFolder, first: Failure) -> None:
     if not folder.read_json("manifest.json"):
         return
     exit_code = first.exit if first.exit else 1
-    manifest.end(folder, "failed", exit_code, first.cause)
+    manifest.end(folder, FAILED, exit_code, first.cause)
     if first.findings:
         manifest.add(folder, findings=first.findings)
 
@@ -53,7 +54,7 @@ def failure(folder: RunFolder, code: int, first: Failure | None = None) -> BaseE
     """The error that tells how a run's processes ended."""
     known = folder.read_json("manifest.json")
     cause = first.cause if first else known.get("cause")
-    if first is None and code in (INTERRUPTED, -signal.SIGINT):
+    if first is None and code in (STOPPED, -signal.SIGINT):
         return KeyboardInterrupt()
     code = first.exit if first else code
     findings = first.findings if first else known.get("findings")
@@ -68,7 +69,7 @@ def failure(folder: RunFolder, code: int, first: Failure | None = None) -> BaseE
     elif code < 0 and first is None:
         cause = f"the training process was {killed_by(-code)}"
     if code <= 0 and first is None and known:  # else it was killed before it began
-        manifest.add(folder, status="failed", cause=cause, exit=code)
+        manifest.add(folder, status=FAILED, cause=cause, exit=code)
     log = f"{folder.path}/{first.log if first else 'run.log'}"
     again = f"python -m r1lab resume={shlex.quote(str(folder.path))}"
     resumable = f"\n    resume   {again}" if folder.resumable() else ""

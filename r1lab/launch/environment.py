@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from r1lab.hardware import cores
 from r1lab.launch import GIVEN
-from r1lab.plan.hardware import cores
 
 SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their names
     "ACCELERATE_",

@@ -19,6 +19,7 @@ from r1lab.launch.environment import environment, environment_as
 from r1lab.launch.supervisor import supervise
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder
+from r1lab.runs.states import FAILED
 
 
 def launch(cfg: DictConfig, run_dir: Path, typed: str = "") -> dict[str, Any]:
@@ -48,7 +49,7 @@ def launch(cfg: DictConfig, run_dir: Path, typed: str = "") -> dict[str, Any]:
         try:
             return work(run_yaml, typed)
         except BaseException as error:
-            manifest.end(folder, "failed", 1, f"{type(error).__name__}: {error}")
+            manifest.end(folder, FAILED, 1, f"{type(error).__name__}: {error}")
             raise
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from r1lab.errors import R1labError
-from r1lab.launch import INTERRUPTED
+from r1lab.launch import STOPPED
 from r1lab.launch.supervisor import PORT, Node, supervise
 
 
@@ -32,7 +32,7 @@ def main() -> int:
         print(f"r1lab: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return STOPPED
     return 0
 
 

@@ -14,29 +14,30 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 
-from r1lab.config.experiments import user_folders
+from r1lab.config.command import as_command
 from r1lab.errors import ConfigError, Finding, RunError
-from r1lab.launch import failures
+from r1lab.launch import failed_runs
 from r1lab.launch.again import Next, next_try
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_submitted
-from r1lab.runs.folder import QUEUED, RunFolder
-from r1lab.runs.outcome import DONE, MACHINERY
+from r1lab.runs.folder import TYPED, RunFolder
+from r1lab.runs.outcome import MACHINERY, Outcome
+from r1lab.runs.states import FAILED, FINISHED, QUEUED, RUNNING, coloured
 from r1lab.runs.sweeps import SweepLedger
 from r1lab.slurm import record
 from r1lab.slurm.commands import submit, try_out
 from r1lab.slurm.record import Submitted, submitted
 from r1lab.slurm.script import LOG, header, script
 from r1lab.slurm.states import Status, statuses
+from r1lab.terminal import terminal
 from r1lab.wording import display, plural
 
 SOON, LATE = 1.0, 10.0  # seconds between two looks at the queue: when something has just happened, when nothing has
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 RANDOM_SWEEPER = "hydra_plugins.r1lab_random.RandomSweeper"
-out = Console(highlight=False, soft_wrap=True, emoji=False)
+out = terminal()
 
 
 def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -48,7 +49,7 @@ def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: in
         first: the number of the first of them in the sweep.
 
     Returns:
-        For each run its objective; NaN for one that failed, which `launch.failures` then holds.
+        For each run its objective; NaN for one that failed, which `launch.failed_runs` then holds.
 
     Raises:
         ConfigError: something speaks against a run, or Slurm refuses the job: nothing was queued.
@@ -75,7 +76,7 @@ def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: in
         for number, now in starting.items():
             end = ended[now.plan.run_dir.resolve()]
             rounds[number] = _after(now, typed[number], end, tried[number])
-            tried[number] += rounds[number].kind == MACHINERY
+            tried[number] += rounds[number].ended.fault == MACHINERY
     return [_result(now, typed[number], ended, cfg.cluster.wait) for number, now in rounds.items()]
 
 
@@ -85,8 +86,8 @@ def _looked_at(plan: Plan, words: Sequence[str], known: Mapping[Path, Status], a
         return Next(asked, plan)
     before = known.get(plan.run_dir.resolve())
     if before is not None and not before.over:
-        return Next(False, plan, note=f"is {before.state}", kind=before.state)
-    why = before.why if before and before.state == "failed" else ""
+        return Next(False, plan, note=f"is {before.state}", ended=Outcome(before.state))
+    why = before.why if before and before.state == FAILED else ""
     now = next_try(plan, words, asked, tried, why)
     if now.note:
         out.print(f"       {escape(now.plan.run_dir.name)} {escape(now.note)}")
@@ -101,24 +102,24 @@ def _still_there(plan: Plan, known: Mapping[Path, Status]) -> Submitted | None:
 
 def _after(now: Next, words: Sequence[str], item: Status, tried: int) -> Next:
     """What becomes of a run whose try has just ended."""
-    if item.state != "failed":
+    if item.state != FAILED:
         return replace(now, starts=False)
     return _looked_at(now.plan, words, {now.plan.run_dir.resolve(): item}, asked=False, tried=tried)
 
 
 def _result(now: Next, words: Sequence[str], ended: Mapping[Path, Status], waited: bool) -> JobReturn:
-    """A run's result for Hydra; a failed one goes to `launch.failures`."""
+    """A run's result for Hydra; a failed one goes to `launch.failed_runs`."""
     folder, objective = now.plan.run_dir, now.plan.cfg.objective
     item = ended.get(folder.resolve())
-    if item is None and now.kind == DONE:
+    if item is None and now.ended.state == FINISHED:
         return returned(words, RunFolder(folder).read_json("metrics.json").get(objective))
     if item is None:
-        if not now.starts and now.kind not in ("queued", "running"):
-            failures.append(RunError(f"{display(folder)} {now.note}"))
+        if not now.starts and now.ended.state not in (QUEUED, RUNNING):
+            failed_runs.append(RunError(f"{display(folder)} {now.note}"))
             return returned(words, float("nan"))
         return returned(words, None)
-    if waited and item.state != "done":
-        failures.append(RunError(f"{display(item.run)}: {item.why}"))
+    if waited and item.state != FINISHED:
+        failed_runs.append(RunError(f"{display(item.run)}: {item.why}"))
     return returned(words, value_of(item, objective))
 
 
@@ -134,9 +135,7 @@ def queue(runs: Mapping[int, Next], typed: Mapping[int, Sequence[str]], sweep: P
     plans = {number: now.plan for number, now in runs.items()}
     scripts = write_scripts(plans, sweep)
     for file in scripts:
-        if fault := try_out(file):
-            place = "override hydra/launcher=submitit_slurm"
-            raise ConfigError([Finding(f"Slurm refuses the job: {fault}", place, fix=f"sbatch --test-only {file}")])
+        require_accepted(file, "override hydra/launcher=submitit_slurm")
     for number, now in runs.items():
         write_run(now.plan, [*typed[number], *now.changes])
     jobs = [item for file, group in scripts.items() for item in record.add(file.parent, submit(file), group)]
@@ -144,6 +143,17 @@ def queue(runs: Mapping[int, Next], typed: Mapping[int, Sequence[str]], sweep: P
     jobs.sort(key=lambda item: order[item.run.resolve()])
     say_submitted(jobs, sweep)
     return jobs
+
+
+def require_accepted(script: Path, place: str) -> None:
+    """Refuse a job that Slurm would refuse; nothing is queued.
+
+    Raises:
+        ConfigError: with Slurm's word for it.
+        SlurmError: Slurm does not answer.
+    """
+    if fault := try_out(script):
+        raise ConfigError([Finding(f"Slurm refuses the job: {fault}", place, fix=f"sbatch --test-only {script}")])
 
 
 def _check_waiting(config: DictConfig, plans: dict[int, Plan]) -> None:
@@ -178,11 +188,9 @@ def write_scripts(plans: dict[int, Plan], sweep: Path) -> dict[Path, dict[int, P
 
 def write_run(plan: Plan, words: Sequence[str]) -> None:
     """The folder of a run that will be queued: its config, and what was typed."""
-    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
-    typed = shlex.join(["python", "-m", "r1lab", *own, *words])
     folder = RunFolder(plan.run_dir)
     folder.write_config(plan.cfg)
-    folder.write_json(QUEUED, {"command": typed})
+    folder.write_json(TYPED, {"command": as_command(words)})
 
 
 def say_submitted(jobs: Sequence[Submitted], sweep: Path) -> None:
@@ -191,8 +199,13 @@ def say_submitted(jobs: Sequence[Submitted], sweep: Path) -> None:
     shown = display(sweep if len(jobs) > 1 else jobs[0].run)
     out.print(f"[bold]r1lab[/]  {plural(len(jobs), 'run')} in the queue as {escape(', '.join(arrays))}")
     out.print(f"       {escape(shown)}")
-    out.print(f"       look     python -m r1lab task=status task.run={escape(shlex.quote(shown))}")
-    out.print(f"       cancel   python -m r1lab task=cancel task.run={escape(shlex.quote(shown))}")
+    say_look(shown)
+
+
+def say_look(folder: str) -> None:
+    """Say how to look at the jobs of a folder, and how to end them."""
+    out.print(f"       look     python -m r1lab task=status task.run={escape(shlex.quote(folder))}")
+    out.print(f"       cancel   python -m r1lab task=cancel task.run={escape(shlex.quote(folder))}")
 
 
 def wait(jobs: Sequence[Submitted]) -> list[Status]:
@@ -223,18 +236,16 @@ def wait(jobs: Sequence[Submitted]) -> list[Status]:
 def say_state(item: Status, before: str | None) -> None:
     """One line about a run that has just changed its state."""
     name = escape(f"{item.run.name} ({item.job})")
-    if item.state == "queued" and before is None:
+    if item.state == QUEUED and before is None:
         return  # the table of a large sweep would scroll away
-    colour = {"done": "green", "failed": "red", "cancelled": "red", "interrupted": "yellow"}.get(item.state, "")
-    state = f"[{colour}]{item.state}[/]" if colour else item.state
-    where = f" on {item.nodes}" if item.state == "running" and item.nodes else ""
+    where = f" on {item.nodes}" if item.state == RUNNING and item.nodes else ""
     why = f": {item.why}" if item.why else ""
-    out.print(f"       {name} {state}{escape(where)}{escape(why)}")
+    out.print(f"       {name} {coloured(item.state)}{escape(where)}{escape(why)}")
 
 
 def value_of(item: Status, objective: str) -> float | None:
     """What a run that ended is worth to a sweeper."""
-    return (item.metrics or {}).get(objective) if item.state == "done" else float("nan")
+    return (item.metrics or {}).get(objective) if item.state == FINISHED else float("nan")
 
 
 def returned(words: Sequence[str], value: float | None) -> JobReturn:

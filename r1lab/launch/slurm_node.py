@@ -13,11 +13,11 @@ import time
 from importlib import import_module
 
 from r1lab.errors import R1labError, ResumeError
-from r1lab.launch import FOLDER, INTERRUPTED
+from r1lab.launch import FOLDER, STOPPED
 from r1lab.launch.place import attempt, this_node
 from r1lab.launch.supervisor import LOST, supervise
 from r1lab.runs import failures
-from r1lab.runs.folder import AGAIN, QUEUED, RunFolder
+from r1lab.runs.folder import AGAIN, TYPED, RunFolder
 
 PATIENCE = 180  # seconds that a lock may outlive the node that held it
 
@@ -36,7 +36,7 @@ def main() -> int:
         node = this_node(os.environ)
         if node.index == 0:
             wait_until_free(folder)
-        supervise(folder.path / "run.yaml", node, folder.read_json(QUEUED).get("command", ""))
+        supervise(folder.path / "run.yaml", node, folder.read_json(TYPED).get("command", ""))
     except R1labError as error:
         print(f"r1lab: {error}", file=sys.stderr, flush=True)
         first = failures.read(folder.path / "failures" / f"{attempt(os.environ)}.json")
@@ -44,7 +44,7 @@ def main() -> int:
             (folder.path / AGAIN).touch()  # no failure of the run's: it goes on when the queue has other nodes for it
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return STOPPED
     return 0
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 from rich.console import Console
 from rich.markup import escape
 
-from r1lab.config.experiments import user_folders
+from r1lab.config.command import as_command
 from r1lab.errors import R1labError, RunError
 from r1lab.launch.local import launch
 from r1lab.plan.checks import require
@@ -53,13 +51,7 @@ def run_all(pipeline: Pipeline, out: Console) -> None:
 
 def run_one(item: Planned) -> dict[str, object]:
     """Run one stage in its folder; its final metrics."""
-    return launch(require(item.plan).cfg, item.folder, command_of(item))
-
-
-def command_of(item: Planned) -> str:
-    """The command that makes a stage's run by itself, in its folder."""
-    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
-    return shlex.join(["python", "-m", "r1lab", *own, *item.words, f"hydra.run.dir={item.folder}"])
+    return launch(require(item.plan).cfg, item.folder, as_command([*item.words, f"hydra.run.dir={item.folder}"]))
 
 
 def require_inputs(pipeline: Pipeline, item: Planned) -> None:

@@ -7,25 +7,22 @@ changed is found and skipped, and what was killed goes on in its folder.
 
 from __future__ import annotations
 
-import shlex
-import sys
-
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 
+from r1lab.config.command import as_typed
 from r1lab.config.compose import session
-from r1lab.config.experiments import user_folders
 from r1lab.errors import ConfigError
 from r1lab.pipeline import here, queue
 from r1lab.plan.pipeline import SKIPPED, Pipeline, folder_of, plan_pipeline
 from r1lab.plan.pipeline_facts import takes
 from r1lab.runs import pipeline as record
 from r1lab.runs.folder import RunFolder
+from r1lab.terminal import terminal
 from r1lab.wording import display, plural
 
 PAGE = "pipeline.html"
-out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+out = terminal()
 
 
 def run(cfg: DictConfig) -> None:
@@ -59,8 +56,6 @@ def run(cfg: DictConfig) -> None:
 
 def write_record(cfg: DictConfig, pipeline: Pipeline) -> None:
     """Write what this start means to do."""
-    own = [word for folder in user_folders for word in ("--config-dir", str(folder))]
-    words = [word for word in sys.argv[1:] if word not in own]
     stages = [
         {
             "name": item.stage.name,
@@ -74,7 +69,7 @@ def write_record(cfg: DictConfig, pipeline: Pipeline) -> None:
         }
         for item in pipeline.stages
     ]
-    record.write(pipeline.folder, str(cfg.name), shlex.join(["python", "-m", "r1lab", *own, *words]), stages)
+    record.write(pipeline.folder, str(cfg.name), as_typed(), stages)
 
 
 def write_page(pipeline: Pipeline) -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from omegaconf import DictConfig
 
+from r1lab import hardware
 from r1lab.config.packages import EXTRAS, installed
 from r1lab.errors import Finding
 from r1lab.launch.roles import check_roles, nodes, server_gpus
-from r1lab.plan import hardware
 from r1lab.plan.batch import world_of
 from r1lab.plan.devices import GPUS, known
 from r1lab.plan.fields import Where

@@ -9,7 +9,7 @@ from functools import cache
 
 from omegaconf import DictConfig
 
-from r1lab.plan import hardware
+from r1lab import hardware
 
 
 @dataclass(frozen=True)

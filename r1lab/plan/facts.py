@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from r1lab.hardware import cores, gpus
 from r1lab.launch.roles import Roles, roles
 from r1lab.plan.batch import batch_of, world_of
 from r1lab.plan.benchmarks import benchmark_facts
@@ -16,7 +17,6 @@ from r1lab.plan.duration import FILLED, MFU, Duration, gpus_for_generation, step
 from r1lab.plan.engine import SAMPLES, engine_facts
 from r1lab.plan.extras import attention_facts
 from r1lab.plan.folder import room_needed, size, training_bytes
-from r1lab.plan.hardware import cores, gpus
 from r1lab.plan.hub import told
 from r1lab.plan.memory import GIB, memory_of
 from r1lab.plan.model import parameters_of

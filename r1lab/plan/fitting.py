@@ -12,8 +12,8 @@ from itertools import combinations
 
 from omegaconf import DictConfig
 
+from r1lab import hardware
 from r1lab.errors import Finding
-from r1lab.plan import hardware
 from r1lab.plan.accelerators import severity_here
 from r1lab.plan.activations import kv_bytes
 from r1lab.plan.batch import batch_of

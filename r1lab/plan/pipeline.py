@@ -28,9 +28,9 @@ from r1lab.plan.stages import OF_ALL, OF_BENCHMARKS, OUTPUTS, Graph, Stage, grap
 from r1lab.plan.stand_ins import stand_in
 from r1lab.plan.words import check_words, finding_of
 from r1lab.runs.folder import RunFolder, step_of
+from r1lab.runs.states import FINISHED, WAITING, state_of
 from r1lab.wording import display, nearest, plural, some
 
-BEFORE = {"failed": "failed before", "interrupted": "interrupted before", "running": "killed before"}
 Outputs = dict[tuple[str, str], str]  # (stage, output) → a path
 SKIPPED, AGAIN, FRESH, LEFT = "skip", "go on", "run", "leave"  # what a start of the pipeline does with a stage
 
@@ -149,23 +149,24 @@ def _planned(
     if made.cfg.task.get("folder") is False:
         fix = "run it by itself; a stage is a task that leaves a folder"
         made.findings.append(Finding(f"task={made.cfg.task.name} leaves no folder to go on from", "task", fix=fix))
-    does, why = state_of(made.run_dir)
+    does, why = intent_of(made.run_dir)
     said = _with_defaults(stage.filled(real), cfg)
     return Planned(stage, made, key, made.run_dir, does, why, [word for word in said if word != "dry_run=true"])
 
 
-def state_of(folder: Path) -> tuple[str, str]:
+def intent_of(folder: Path) -> tuple[str, str]:
     """What a start would do with the run in a folder, and why."""
     run = RunFolder(folder)
     manifest = run.read_json("manifest.json")
-    if manifest.get("status") == "finished" and (folder / "metrics.json").is_file():
+    state, _ = state_of(manifest, held=False)
+    if state == FINISHED and (folder / "metrics.json").is_file():
         return SKIPPED, "finished before"
     last = run.last_checkpoint()
     if last:
         return AGAIN, f"goes on from step {step_of(last)}"
     if run.resumable():
         return AGAIN, "goes on with the completions that it has"
-    return FRESH, BEFORE.get(str(manifest.get("status")), "to be run")
+    return FRESH, "to be run" if state in (WAITING, FINISHED) else f"{state} before"
 
 
 def _with_defaults(words: list[str], cfg: DictConfig) -> list[str]:

@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from r1lab.processes import PARENT
-
-PR_SET_PDEATHSIG = 1
+from r1lab.processes.keeper import PR_SET_PDEATHSIG
 
 
 def die_with_parent() -> None:

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
-
-from r1lab.config.environment import E2B_KEY, lookup
-from r1lab.errors import ConfigError, Finding
-from r1lab.providers.machine import HARNESS, Machine, MachineSandbox
-from r1lab.providers.router import RoutedMachine
+from r1lab.config.environment import E2B_KEY
+from r1lab.providers.account import Provider, RentedSandbox
+from r1lab.providers.machine import HARNESS, Machine
 from r1lab.remote.retrying import Unavailable, tail
 
 if TYPE_CHECKING:
     from e2b_code_interpreter import AsyncSandbox
 
+E2B = Provider("e2b", "E2B", E2B_KEY, "e2b-code-interpreter", "e2b_code_interpreter", "AsyncSandbox")
 log = logging.getLogger("r1lab")
 REQUEST = 30.0  # seconds for a request that only asks for something
 SCRIPT, JOB, LINE = "/tmp/r1lab-harness.py", "/tmp/r1lab-job", "/tmp/r1lab-line"
@@ -37,54 +35,32 @@ with open({LINE!r}, "wb") as line:
 
 
 @dataclass(eq=False)
-class E2BSandbox(MachineSandbox):
+class E2BSandbox(RentedSandbox):
     """Runs submissions on E2B's machines.
 
     Args:
-        router_url: of a router, in the place of an account: `host:port`.
         template: of the machines; None: that of the code interpreter.
     """
 
-    router_url: str | None = None
+    provider = E2B
     template: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._client: httpx.AsyncClient | None = None
-        if not self.router_url:
-            sdk()
-            key()
-
-    def _machine(self, seconds: float) -> AbstractAsyncContextManager[Machine]:
-        return self._routed() if self.router_url else self._own(seconds)
-
-    @asynccontextmanager
-    async def _routed(self) -> AsyncIterator[Machine]:
-        self._client = self._client or httpx.AsyncClient(trust_env=False)
-        yield RoutedMachine(str(self.router_url), self._client)
 
     @asynccontextmanager
     async def _own(self, seconds: float) -> AsyncIterator[Machine]:
-        created = sdk().create(
+        created = E2B.sdk().create(
             template=self.template,
             timeout=int(seconds),  # then it ends by itself, whatever becomes of this process
             allow_internet_access=False,
-            api_key=key(),
+            api_key=E2B.key(),
             request_timeout=REQUEST,
             retries=0,
         )
-        with told():
+        with E2B.told():
             machine = await created
         try:
             yield E2BMachine(machine)
         finally:
             await asyncio.shield(_end(machine))
-
-    async def _free(self) -> None:
-        await super()._free()
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
 
 
 class E2BMachine:
@@ -95,7 +71,7 @@ class E2BMachine:
 
     async def harness(self, job: str, seconds: float) -> str:
         """See `machine.Machine`."""
-        with told():
+        with E2B.told():
             await self.sandbox.files.write(SCRIPT, HARNESS, request_timeout=REQUEST)
             await self.sandbox.files.write(JOB, job, request_timeout=4 * REQUEST)
             done = await self.sandbox.run_code(RUN, timeout=seconds, request_timeout=REQUEST)
@@ -109,48 +85,7 @@ async def _end(machine: AsyncSandbox) -> None:
     """Give a machine back; what cannot be told to end ends by its own time."""
     try:
         async with asyncio.timeout(REQUEST):
-            with told():
+            with E2B.told():
                 await machine.kill()
     except (Unavailable, TimeoutError) as error:
         log.warning("E2B machine %s was not ended, and ends by itself: %s", machine.sandbox_id, error)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong in the SDK as `Unavailable`, with its cause."""
-    try:
-        yield
-    except Unavailable:
-        raise
-    except Exception as error:  # the SDK raises Exception itself where a reply has no body
-        status = getattr(error, "status_code", None)
-        refused = type(error).__name__ == "AuthenticationException" or status in (401, 403)
-        fix = f": is {E2B_KEY} right?" if refused else ""
-        cause = f"E2B: {type(error).__name__}: {tail(str(error), 300)}{fix}"
-        raise Unavailable(cause, again=not refused) from error
-
-
-def sdk() -> type[AsyncSandbox]:
-    """E2B's class of machines.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
-    try:
-        from e2b_code_interpreter import AsyncSandbox as found  # an extra, and heavy
-    except ImportError as error:
-        what = "sandbox=e2b needs the package e2b-code-interpreter, which is not installed"
-        raise ConfigError([Finding(what, "sandbox=e2b", fix='pip install "r1lab[code]"')]) from error
-    return found
-
-
-def key() -> str:
-    """The account's key.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if found := lookup(E2B_KEY):
-        return found
-    fix = f"export {E2B_KEY}=…, or a line {E2B_KEY}=… in .env; a router needs no key: sandbox.router_url=HOST:PORT"
-    raise ConfigError([Finding(f"sandbox=e2b needs {E2B_KEY}", "sandbox=e2b", fix=fix)])

@@ -13,22 +13,20 @@ import asyncio
 import base64
 import logging
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
-
-from r1lab.config.environment import MORPH_KEY, lookup
-from r1lab.errors import ConfigError, Finding
-from r1lab.providers.machine import HARNESS, Machine, MachineSandbox
-from r1lab.providers.router import RoutedMachine
+from r1lab.config.environment import MORPH_KEY
+from r1lab.providers.account import Provider, RentedSandbox
+from r1lab.providers.machine import HARNESS, Machine
 from r1lab.remote.retrying import Unavailable, tail
 
 if TYPE_CHECKING:
     from morphcloud.api import Instance, MorphCloudClient
 
+MORPH = Provider("morph", "Morph", MORPH_KEY, "morphcloud", "morphcloud.api", "MorphCloudClient")
 log = logging.getLogger("r1lab")
 REQUEST = 60.0  # seconds for a request that only asks for something
 PIECE = 96 << 10  # characters of a file in one command; Linux takes 128 KiB in an argument
@@ -40,16 +38,15 @@ DIGEST = "r1lab-sandbox-1"
 
 
 @dataclass(eq=False)
-class MorphSandbox(MachineSandbox):
+class MorphSandbox(RentedSandbox):
     """Runs submissions on Morph's machines.
 
     Args:
-        router_url: of a router, in the place of an account: `host:port`.
         snapshot: that machines start from; None: one is made on first use.
         image, vcpus, megabytes, disk_megabytes: of the snapshot that is made.
     """
 
-    router_url: str | None = None
+    provider = MORPH
     snapshot: str | None = None
     image: str = "morphvm-minimal"
     vcpus: int = 2
@@ -58,21 +55,9 @@ class MorphSandbox(MachineSandbox):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._client: httpx.AsyncClient | None = None
         self._morph: MorphCloudClient | None = None
         self._base: str | None = None
         self._making: asyncio.Lock | None = None
-        if not self.router_url:
-            sdk()
-            key()
-
-    def _machine(self, seconds: float) -> AbstractAsyncContextManager[Machine]:
-        return self._routed() if self.router_url else self._own(seconds)
-
-    @asynccontextmanager
-    async def _routed(self) -> AsyncIterator[Machine]:
-        self._client = self._client or httpx.AsyncClient(trust_env=False)
-        yield RoutedMachine(str(self.router_url), self._client)
 
     @asynccontextmanager
     async def _own(self, seconds: float) -> AsyncIterator[Machine]:
@@ -84,7 +69,7 @@ class MorphSandbox(MachineSandbox):
     async def _started(self, snapshot: str, seconds: float) -> AsyncIterator[Instance]:
         """A machine from a snapshot, stopped whatever happens; after `seconds` it stops by itself."""
         morph = self._client_of_morph()
-        with told():
+        with MORPH.told():
             machine = await morph.instances.astart(
                 snapshot, ttl_seconds=int(seconds), ttl_action="stop", timeout=seconds
             )
@@ -94,7 +79,7 @@ class MorphSandbox(MachineSandbox):
             await asyncio.shield(_end(machine))
 
     def _client_of_morph(self) -> MorphCloudClient:
-        self._morph = self._morph or sdk()(api_key=key())
+        self._morph = self._morph or MORPH.sdk()(api_key=MORPH.key())
         return self._morph
 
     async def _snapshot(self) -> str:
@@ -107,16 +92,16 @@ class MorphSandbox(MachineSandbox):
 
     async def _found_or_made(self) -> str:
         morph = self._client_of_morph()
-        with told():
+        with MORPH.told():
             async with asyncio.timeout(REQUEST):
                 found = await morph.snapshots.alist(digest=DIGEST)
         if found:
             return str(found[0].id)
         log.info("Morph: making the snapshot %s with %s, once for the account", DIGEST, PACKAGES)
-        with told():
+        with MORPH.told():
             bare = await morph.snapshots.acreate(self.image, self.vcpus, self.megabytes, self.disk_megabytes)
         async with self._started(bare.id, INSTALLING) as machine:
-            with told():
+            with MORPH.told():
                 done = await machine.aexec(INSTALL, timeout=INSTALLING)
                 if done.exit_code != 0:
                     raise Unavailable(f"Morph: {PACKAGES} could not be installed: {tail(done.stderr, 500)}")
@@ -124,9 +109,7 @@ class MorphSandbox(MachineSandbox):
 
     async def _free(self) -> None:
         await super()._free()
-        client, self._client, morph, self._morph, self._making = self._client, None, self._morph, None, None
-        if client is not None:
-            await client.aclose()
+        morph, self._morph, self._making = self._morph, None, None
         if morph is not None:
             await morph._async_http_client.aclose()  # the SDK has no other way to close its connections
 
@@ -153,7 +136,7 @@ class MorphMachine:
             await self._exec(f"mkdir -p {FOLDER} && printf %s {piece} > {FOLDER}/{name}.{number:06d}", REQUEST)
 
     async def _exec(self, command: str, seconds: float) -> str:
-        with told():
+        with MORPH.told():
             done = await self.instance.aexec(command, timeout=seconds)
         if done.exit_code != 0:
             raise Unavailable(f"Morph: a command ended with exit code {done.exit_code}: {tail(done.stderr, 500)}")
@@ -164,47 +147,7 @@ async def _end(machine: Instance) -> None:
     """Stop a machine; one that cannot be told to stop stops by its own time."""
     try:
         async with asyncio.timeout(REQUEST):
-            with told():
+            with MORPH.told():
                 await machine.astop()
     except (Unavailable, TimeoutError) as error:
         log.warning("Morph machine %s was not stopped, and stops by itself: %s", machine.id, error)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong in the SDK as `Unavailable`, with its cause."""
-    try:
-        yield
-    except Unavailable:
-        raise
-    except Exception as error:  # pydantic's, httpx's and the SDK's own have no root in common
-        refused = getattr(error, "status_code", None) in (401, 403)
-        fix = f": is {MORPH_KEY} right?" if refused else ""
-        cause = f"Morph: {type(error).__name__}: {tail(str(error), 300)}{fix}"
-        raise Unavailable(cause, again=not refused) from error
-
-
-def sdk() -> type[MorphCloudClient]:
-    """Morph's client.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
-    try:
-        from morphcloud.api import MorphCloudClient as found  # an extra, and heavy
-    except ImportError as error:
-        what = "sandbox=morph needs the package morphcloud, which is not installed"
-        raise ConfigError([Finding(what, "sandbox=morph", fix='pip install "r1lab[code]"')]) from error
-    return found
-
-
-def key() -> str:
-    """The account's key.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if found := lookup(MORPH_KEY):
-        return found
-    fix = f"export {MORPH_KEY}=…, or a line {MORPH_KEY}=… in .env; a router needs no key: sandbox.router_url=HOST:PORT"
-    raise ConfigError([Finding(f"sandbox=morph needs {MORPH_KEY}", "sandbox=morph", fix=fix)])

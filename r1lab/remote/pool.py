@@ -15,7 +15,7 @@ from r1lab.remote.retrying import Unavailable
 
 log = logging.getLogger("r1lab")
 REST = 2.0  # seconds that an endpoint is left alone after its first failure in a row; doubled with each further one
-LONGEST_REST = 60.0
+LONGEST_REST, DOUBLINGS = 60.0, 10
 LOOK_AGAIN = 10.0  # seconds between two looks for other endpoints while none of the known ones answers
 
 
@@ -57,17 +57,20 @@ class Pool:
         self.per_endpoint, self.discover, self.patience = per_endpoint, discover, patience
         self._waiting: set[asyncio.Future[None]] = set()
         self._looked = -math.inf
+        self._silent: float | None = None  # since when none has answered, not even to ask for a rest
 
-    async def acquire(self, avoid: Iterable[Endpoint] = ()) -> Endpoint:
+    async def acquire(self, avoid: Iterable[Endpoint] = (), since: float | None = None) -> Endpoint:
         """The least busy endpoint that is up, once there is one with room; give it back with `release`.
 
         Args:
             avoid: endpoints to take only where there is no other.
+            since: when the work was first tried, on the monotonic clock; now if it was not.
 
         Raises:
-            Unavailable: none was up for `patience` seconds.
+            Unavailable: none has answered for `patience` seconds.
         """
         avoided = set(avoid)
+<<<<<<< HEAD
         gives_up = None
         while True:
             now = time.monotonic()
@@ -85,6 +88,31 @@ class Pool:
                 if now >= gives_up:
                     raise Unavailable(f"no endpoint answers: {', '.join(item.url for item in self.endpoints)}")
                 if await self._look(now):
+=======
+        since = time.monotonic() if since is None else since
+        async with self._changed:
+            while True:
+                now = time.monotonic()
+                up = [item for item in self.endpoints if item.rests_until <= now]
+                free = [item for item in up if item.busy < self.room(item)]
+                if preferred := [item for item in free if item not in avoided] or free:
+                    least = min(item.busy for item in preferred)
+                    chosen = random.choice([item for item in preferred if item.busy == least])
+                    chosen.busy += 1
+                    return chosen
+                soonest = min((item.rests_until for item in self.endpoints if item.rests_until > now), default=now + 1)
+                if not up and self._silent is not None:
+                    gives_up = max(self._silent, since) + self.patience
+                    if now >= gives_up:
+                        raise Unavailable(f"no endpoint answers: {', '.join(item.url for item in self.endpoints)}")
+                    if await self._look(now):
+                        continue
+                    soonest = min(soonest, gives_up)
+                try:
+                    async with asyncio.timeout(max(0.01, soonest - now)):  # wait_for may lose a cancellation (3.11)
+                        await self._changed.wait()
+                except TimeoutError:
+>>>>>>> main
                     continue
             soonest = min((item.rests_until for item in self.endpoints if item.rests_until > now), default=now + 1)
             await self._change(max(0.01, min(soonest, gives_up or soonest) - now))
@@ -113,6 +141,7 @@ class Pool:
             failed: whether it did not answer, so that it is left alone for a while.
             rest: seconds that it asked to be left alone.
         """
+<<<<<<< HEAD
         endpoint.busy -= 1
         if failed:
             endpoint.failures += 1
@@ -126,6 +155,28 @@ class Pool:
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
+=======
+        async with self._changed:
+            endpoint.busy -= 1
+            now = time.monotonic()
+            if failed and endpoint.failures and endpoint.rests_until > now:
+                pass  # all that were under way fail with a server that dies: that is one failure
+            elif failed:
+                endpoint.failures += 1
+                pause = min(LONGEST_REST, REST * 2 ** min(endpoint.failures - 1, DOUBLINGS))
+                endpoint.rests_until = now + pause * random.uniform(0.75, 1.0)
+                log.warning("endpoint %s does not answer; tried again in %.0f s", endpoint.url, pause)
+            elif rest:
+                endpoint.failures = 0
+                endpoint.rests_until = max(endpoint.rests_until, now + min(rest, LONGEST_REST))
+            else:
+                endpoint.failures = 0
+            if not all(item.failures for item in self.endpoints):
+                self._silent = None
+            elif self._silent is None:
+                self._silent = now
+            self._changed.notify_all()
+>>>>>>> main
 
     async def _look(self, now: float) -> bool:
         """Look for endpoints that are not known yet; whether there are any."""
@@ -142,4 +193,6 @@ class Pool:
         kept = [known[url] for url in found if url in known]
         if found:
             self.endpoints = [*kept, *map(Endpoint, new)]
+        if new:
+            self._silent = None
         return bool(new)

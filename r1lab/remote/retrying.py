@@ -30,7 +30,7 @@ def delay(attempt: int, after: float | None = None) -> float:
 
     Many clients that failed together come back at different times ("equal jitter": half of it is chance).
     """
-    wait = min(MOST, FIRST * 2**attempt)
+    wait = min(MOST, FIRST * 2 ** min(attempt, 30))
     jittered = wait / 2 + random.random() * wait / 2
     return max(jittered, min(after, 60.0) * (1 + random.random() / 4)) if after else jittered
 

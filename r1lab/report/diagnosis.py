@@ -9,6 +9,7 @@ import numpy as np
 from r1lab.report.records import Run, Series
 from r1lab.report.score import Score
 from r1lab.report.words import duration, joined, number, value_of
+from r1lab.runs.states import FINISHED
 
 # Half of the completions cut, or four groups of five without a gradient: training goes on, but on the little that
 # is left.
@@ -184,6 +185,6 @@ def plain_words(run: Run, result: Score | None) -> list[str]:
     dead = [reward.name for reward in reward_health(run) if reward.verdict == "dead"]
     if dead:
         sentences.append(f"Nothing was learnt from {joined(dead)}, which never left 0.")
-    if run.status != "finished" and run.last_step is not None:
+    if run.status != FINISHED and run.last_step is not None:
         sentences.append(f"The last step on record is {run.last_step:,}, after {duration(run.seconds)}.")
     return sentences

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from r1lab.report.words import number
 
-WIDTH, HEIGHT, TOP, BOTTOM, MARGIN = 150, 330, 44, 300, 70
+WIDTH, TOP, BOTTOM, MARGIN = 150, 44, 300, 70
 AXES = 7  # with the objective's
 _LOG, _TICKS, _LABEL = 10, 5, 17
 

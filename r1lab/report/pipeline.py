@@ -14,11 +14,12 @@ from r1lab.report.records import Run, is_run, read_run
 from r1lab.report.rendering import render, write
 from r1lab.report.score import Score, as_number, score
 from r1lab.report.words import cut, duration, number, percent, value_of
+from r1lab.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
 
 FILE, PAGE = "pipeline.json", "pipeline.html"
-WAITING = "waiting"  # the status of a stage that has not begun
 MADE = "made"  # of a generation: how many completions there are, and how many are kept
 NOTES = 4
+DECISIVE = (FAILED, RUNNING, INTERRUPTED, WAITING)  # for the whole path, the first that a stage has
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,12 @@ def write_pipeline(folder: Path) -> Path:
     record = read_record(folder)
     steps = steps_of(folder, record)
     rows = [[step for step in steps if step.rank == rank] for rank in sorted({step.rank for step in steps})]
-    counts = [
-        (status, sum(step.status == status for step in steps))
-        for status in ("finished", "failed", "unfinished", WAITING)
-    ]
-    failed = next((step for step in steps if step.status == "failed"), None)
+    counts = [(status, sum(step.status == status for step in steps)) for status in STATES]
+    failed = next((step for step in steps if step.status == FAILED), None)
     page = render(
         "pipeline.html.j2",
         name=str(record.get("name") or folder.name),
-        status="failed" if failed else "finished" if all(s.status == "finished" for s in steps) else "unfinished",
+        status=next((state for state in DECISIVE if any(step.status == state for step in steps)), FINISHED),
         failed=failed,
         counts=[(status, count) for status, count in counts if count],
         rows=rows,
@@ -119,7 +117,7 @@ def steps_of(folder: Path, record: dict[str, Any]) -> list[Step]:
         ranks[item["name"]] = 1 + max((ranks.get(name, 0) for name, _ in takes), default=-1)
         place = Path(item["folder"])
         run = read_run(place) if place.is_dir() and is_run(place) else None
-        waits = [name for name, _ in takes if any(s.name == name and s.status != "finished" for s in steps)]
+        waits = [name for name, _ in takes if any(s.name == name and s.status != FINISHED for s in steps)]
         steps.append(_step(folder, item, ranks[item["name"]], takes, run, waits))
     return steps
 
@@ -132,7 +130,7 @@ def _step(
     told = (run.cause or "") if run is not None and begun else ""
     if status == WAITING:
         told = str(item.get("why") or "") if item.get("does") == "leave" else f"after {waits[0]}" if waits else ""
-    elif status == "finished" and item.get("does") == "skip":
+    elif status == FINISHED and item.get("does") == "skip":
         told = "skipped by the last start: it had finished before"
     result = score(run) if run is not None and begun else None
     page = Path(item["folder"]) / "report.html"

@@ -1,25 +1,24 @@
-"""How a run ended, from its manifest: "finished", "failed" or "unfinished" with the cause in words."""
+"""How a run stands as a page tells it, and how long it took."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from r1lab.runs.folder import RunFolder
+from r1lab.runs.states import INTERRUPTED, WAITING, state_of
 
-def status_of(manifest: dict[str, Any]) -> tuple[str, str | None]:
-    """The status and its cause. A manifest that still says "running" belongs to a run that goes on or was killed."""
-    written, cause = manifest.get("status"), manifest.get("cause")
-    said = str(cause) if cause else None
-    if written == "finished":
-        return "finished", None
-    if written == "failed":
-        code = manifest.get("exit")
-        return "failed", said or (
-            "no cause was recorded" if code is None else f"exit code {code}, no cause was recorded"
-        )
-    if written == "interrupted":
-        return "unfinished", said or "it was interrupted"
-    if not manifest:
-        return "unfinished", "the manifest is missing or torn, so nothing says how the run ended"
-    return "unfinished", said or "no end was recorded: the run is still going, or it was killed"
+
+def status_of(folder: Path, manifest: dict[str, Any], begun: bool) -> tuple[str, str | None]:
+    """The state and its cause.
+
+    Args:
+        manifest: as far as it could be read.
+        begun: whether the folder holds anything that a run writes on its way.
+    """
+    state, cause = state_of(manifest, RunFolder(folder).in_use())
+    if state == WAITING and begun:
+        return INTERRUPTED, "the manifest is missing or torn, so nothing says how the run ended"
+    return state, cause or None
 
 
 def seconds_between(started: object, ended: object) -> float | None:

@@ -22,7 +22,9 @@ from r1lab.report.score import Estimate, as_number, final, is_value, lower_is_be
 from r1lab.report.settings import differences, shown
 from r1lab.report.tries import as_asked, tries_of
 from r1lab.report.words import clean, cut, duration, value_of
+from r1lab.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, WAITING, coloured
 
+RANKED = (FINISHED, RUNNING, INTERRUPTED, WAITING, FAILED)  # all that a folder alone can say
 _METRICS, _PLOTS, _NAMED = 4, 4, 8  # columns of further metrics, plots against a parameter, runs with a colour
 
 
@@ -53,7 +55,7 @@ class Row:
 
 
 def read_sweep(folder: Path, objective: str | None = None, direction: str | None = None) -> list[Row]:
-    """The runs under a multirun's folder, best first; failed and unfinished ones last.
+    """The runs under a multirun's folder, best first; those that did not finish last.
 
     `objective` is the metric to sort by; without it the one that the runs name in their summary, else eval/accuracy.
     `direction` is "maximize" or "minimize"; without it what the runs' config says in `sweep.direction`, else higher is
@@ -95,7 +97,6 @@ def sweep_table(rows: Sequence[Row]) -> Table:
         table.add_column(escape(clean(title)), justify="left" if title == "run" else "right", overflow="fold")
     table.add_column("status", overflow="fold", min_width=12)
     for row in rows:
-        colour = {"finished": "green", "failed": "red"}.get(row.status, "yellow")
         cells = [
             row.name,
             *_settings(row),
@@ -105,13 +106,13 @@ def sweep_table(rows: Sequence[Row]) -> Table:
         ]
         told = "; ".join(text for text in (cut(row.cause, 300), row.tries) if text)
         cause = f": {escape(clean(told))}" if told else ""
-        table.add_row(*(escape(clean(cell)) for cell in cells), f"[{colour}]{row.status}[/]{cause}")
+        table.add_row(*(escape(clean(cell)) for cell in cells), f"{coloured(row.status)}{cause}")
     return table
 
 
 def best_of(rows: Sequence[Row]) -> Row | None:
     """The best run of a sweep; None where none finished with a value of the objective."""
-    return rows[0] if rows and rows[0].status == "finished" and rows[0].objective else None
+    return rows[0] if rows and rows[0].status == FINISHED and rows[0].objective else None
 
 
 def record_of(best: Row) -> dict[str, Any]:
@@ -148,11 +149,11 @@ def write_sweep(folder: Path, objective: str | None = None, direction: str | Non
         best_value=value_of(best.key, best.objective.value) if best and best.objective else "",
         best_interval=_interval(best),
         best_settings=[(name, shown(value)) for name, value in best.settings.items()] if best else [],
-        counts=[(s, sum(row.status == s for row in rows)) for s in ("finished", "failed", "unfinished")],
+        counts=[(s, sum(row.status == s for row in rows)) for s in RANKED],
         header=["run", "status", *rows[0].settings, rows[0].key, *rows[0].metrics, "time"],
         table=[(row, _link(row), _columns(row)) for row in rows],
         parallel=parallel(
-            [(r.name, r.settings, r.objective.value if r.objective else None) for r in rows if r.status == "finished"],
+            [(r.name, r.settings, r.objective.value if r.objective else None) for r in rows if r.status == FINISHED],
             rows[0].key,
             rows[0].lower,
         ),
@@ -198,10 +199,9 @@ def _metric(run: Run, key: str) -> float | None:
 
 
 def _rank(row: Row) -> tuple[int, bool, float]:
-    """Finished runs by their objective, those without one behind them; then the unfinished and the failed."""
-    order = {"finished": 0, "unfinished": 1, "failed": 2}[row.status]
+    """Finished runs by their objective, those without one behind them; then the others."""
     value = row.objective.value if row.objective else 0.0
-    return order, row.objective is None, value if row.lower else -value
+    return RANKED.index(row.status), row.objective is None, value if row.lower else -value
 
 
 def _columns(row: Row) -> list[tuple[str, str]]:
@@ -240,7 +240,7 @@ def _link(row: Row) -> str:
 
 def _parameter_plots(rows: Sequence[Row]) -> list[Chart]:
     """The objective against each parameter that differs, for the runs that finished."""
-    done = [row for row in rows if row.status == "finished" and row.objective]
+    done = [row for row in rows if row.status == FINISHED and row.objective]
     charts = []
     varied = [name for name in rows[0].settings if len({str(row.settings[name]) for row in done}) > 1]
     for name in varied[:_PLOTS]:

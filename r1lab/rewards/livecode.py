@@ -12,7 +12,6 @@ import base64
 import binascii
 import io
 import json
-import os
 import pickle
 import zlib
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from r1lab.hardware import cores
 from r1lab.rewards.base import Mark
 from r1lab.rewards.code import failed, last_block, spread
 from r1lab.sandbox import Sandbox, shared
@@ -92,7 +92,7 @@ def livecode(
                 read[key] = None
         cases.append((last_block(text, "python"), read[key]))
     limits = Limits(seconds=seconds, wall_seconds=2 * seconds + 3, memory=MEMORY)
-    return spread(partial(_judge, runner, limits), cases, num_parallel or os.cpu_count() or 1)
+    return spread(partial(_judge, runner, limits), cases, num_parallel or cores())
 
 
 def _judge(runner: Sandbox, limits: Limits, case: tuple[str | None, tuple[str | None, list[Test]] | None]) -> Mark:

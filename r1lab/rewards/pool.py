@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from r1lab.hardware import cores
 from r1lab.rewards.base import Failure
 from r1lab.rewards.verifier import FAULTY, TOO_LONG
 
@@ -263,11 +264,6 @@ class Pool:
             except Crashed:
                 cause = ""
         return Failure(f"{cause}, twice") if cause else FAULTY
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pool(workers: int | None = None) -> Pool:

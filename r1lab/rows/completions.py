@@ -18,6 +18,7 @@ from yaml import YAMLError
 from r1lab.errors import Finding
 from r1lab.rows.files import Source, source_of
 from r1lab.rows.text import read_rows
+from r1lab.runs.completions import completion_line
 from r1lab.wording import display, nearest, some
 
 KEY = "task.completions"
@@ -144,19 +145,18 @@ def rows_of(found: Found) -> Iterator[dict[str, Any] | Finding]:
 def _of_problem(problem: dict[str, Any], benchmark: str, number: int) -> Iterator[dict[str, Any]]:
     """A row for each sample of a benchmark's problem, with the columns that other runs' completions have."""
     for place, sample in enumerate(problem["samples"]):
-        yield {
-            "step": 0,
-            "benchmark": benchmark,
-            "id": problem["id"],
-            "problem": number,
-            "sample": place,
-            "prompt": problem["prompt"],
-            "completion": sample["text"],
-            "solution": problem["gold"],
-            "rewards": {benchmark: sample["score"]},
-            "tokens": sample["tokens"],
-            "finish": sample["finish"],
-        }
+        yield completion_line(
+            problem=number,
+            sample=place,
+            prompt=problem["prompt"],
+            completion=sample["text"],
+            solution=problem["gold"],
+            rewards={benchmark: sample["score"]},
+            tokens=sample["tokens"],
+            finish=sample["finish"],
+            benchmark=benchmark,
+            id=problem["id"],
+        )
 
 
 def _parquet(file: Path) -> Iterator[dict[str, Any] | Finding]:

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from r1lab.errors import ResumeError
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
 AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
-QUEUED = "queued.json"  # what was typed to hand the run to a queue
+TYPED = "queued.json"  # what was typed to hand the run to a queue
 STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl", "warnings.jsonl")
 REMOVE = "remove the file, and what it says is not known; or the run's whole folder, and it never was"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -122,7 +122,7 @@ class RunFolder:
             return {}
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ResumeError(f"{path} cannot be read: {error}\n    fix      {REMOVE}") from error
         if not isinstance(found, dict):
             raise ResumeError(f"{path} cannot be read: it holds no JSON object\n    fix      {REMOVE}")
@@ -135,6 +135,10 @@ class RunFolder:
         with path.open("a", encoding="utf-8") as file:
             file.write("".join(dumps(record) + "\n" for record in records))
 
+    def rewrite(self, stream: str, records: Iterable[dict[str, Any]]) -> None:
+        """Write a whole file of records, a line each, in the place of what was there."""
+        write_atomic(self.path / stream, "".join(dumps(record) + "\n" for record in records))
+
     def records(self, stream: str) -> Iterator[dict[str, Any]]:
         """The whole records of a stream; a line that is torn, or no object, ends it."""
         path = self.path / stream
@@ -144,7 +148,7 @@ class RunFolder:
             for line in lines:
                 try:
                     record = json.loads(line)
-                except json.JSONDecodeError:
+                except (ValueError, RecursionError):
                     return
                 if not isinstance(record, dict):
                     return
@@ -154,8 +158,7 @@ class RunFolder:
         """Drop what was written after `step`, so that the resumed run writes it again, and once."""
         for stream in STREAMS:
             if (self.path / stream).is_file():
-                kept = [dumps(record) + "\n" for record in self.records(stream) if record["step"] <= step]
-                write_atomic(self.path / stream, "".join(kept))
+                self.rewrite(stream, (record for record in self.records(stream) if record["step"] <= step))
 
     def whole_checkpoints(self) -> list[Path]:
         """The checkpoints that were written to their end, by step."""
@@ -211,6 +214,9 @@ class Onlooker(RunFolder):
         """Write nothing."""
 
     def append(self, stream: str, records: list[dict[str, Any]]) -> None:
+        """Write nothing."""
+
+    def rewrite(self, stream: str, records: Iterable[dict[str, Any]]) -> None:
         """Write nothing."""
 
     def rewind(self, step: int) -> None:

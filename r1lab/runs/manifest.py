@@ -13,8 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.plan.hardware import cores, gpus, memory_gb
+from r1lab.hardware import cores, gpus, memory_gb
 from r1lab.runs.folder import RunFolder
+from r1lab.runs.states import RUNNING
 from r1lab.runs.sweeps import SweepLedger
 
 PACKAGES = (
@@ -66,7 +67,7 @@ def start(folder: RunFolder, cfg: DictConfig, typed: str = "") -> None:
     tries = SweepLedger(folder.path.parent).tries(folder.path.name)
     if manifest:
         resumed = [*manifest.get("resumed", []), now()]
-        manifest.update(resumed=resumed, status="running", cause=None, ended=None, exit=None, tries=tries)
+        manifest.update(resumed=resumed, status=RUNNING, cause=None, ended=None, exit=None, tries=tries)
         folder.write_json("manifest.json", manifest)
         return
     folder.write_json(
@@ -82,7 +83,7 @@ def start(folder: RunFolder, cfg: DictConfig, typed: str = "") -> None:
             "seed": cfg.seed,
             "started": now(),
             "ended": None,
-            "status": "running",
+            "status": RUNNING,
             "cause": None,
             "exit": None,
             "resumed": [],

@@ -1,4 +1,4 @@
-"""How a run ended that may be tried again: memory ran out, the machinery around it failed, or the fault is its own."""
+"""How a run ended that may be tried again; of one that failed, whether the fault is memory, machinery or its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from r1lab.runs import failures
 from r1lab.runs.folder import RunFolder
+from r1lab.runs.states import FAILED, FINISHED, WAITING, state_of
 
-NEW, DONE, BROKEN_OFF, MEMORY, MACHINERY, OWN = "new", "done", "interrupted", "memory", "machinery", "own"
+MEMORY, MACHINERY, OWN = "memory", "machinery", "own"  # why a run failed
 _OF_MEMORY = re.compile(
     r"out of memory|OutOfMemoryError|^memory ran out|can't allocate memory|cannot allocate memory|"
     r"Unable to allocate|CUBLAS_STATUS_ALLOC_FAILED|bad_alloc",
@@ -31,13 +32,18 @@ class Outcome:
     """What a run's folder tells.
 
     Attributes:
-        kind: NEW where nothing ran, DONE, BROKEN_OFF where it was stopped or its machine went, MEMORY, MACHINERY
-            (a server, a sandbox, a network, a disk, a node, a signal), or OWN: it would end so again.
+        state: one of `states`.
         cause: in a sentence.
+        fault: of one that failed: MEMORY, MACHINERY (a server, a sandbox, a network, a disk, a node, a signal), or OWN:
+            it would end so again.
     """
 
-    kind: str
+    state: str = WAITING  # nothing ran
     cause: str = ""
+    fault: str = ""
+
+
+NOTHING = Outcome()
 
 
 def outcome(folder: RunFolder, why: str = "") -> Outcome:
@@ -48,17 +54,15 @@ def outcome(folder: RunFolder, why: str = "") -> Outcome:
         why: what others say of its end, where the run itself could not write it: its launcher, or a queue.
     """
     manifest = folder.read_json("manifest.json")
-    status, cause = manifest.get("status"), str(manifest.get("cause") or "")
-    if status == "finished":
-        return Outcome(DONE)
-    if status != "failed":
-        if why:
-            return Outcome(kind_of(why), why)
-        return Outcome(BROKEN_OFF, cause or "it was killed") if manifest else Outcome(NEW)
-    return Outcome(kind_of(f"{cause}\n{_error_of(folder, cause)}"), cause)
+    state, cause = state_of(manifest, held=False)
+    if state == FAILED:
+        return Outcome(FAILED, cause, fault_of(f"{cause}\n{_error_of(folder, cause)}"))
+    if why and state != FINISHED:
+        return Outcome(FAILED, why, fault_of(why))
+    return Outcome(state, cause)
 
 
-def kind_of(text: str) -> str:
+def fault_of(text: str) -> str:
     """MEMORY, MACHINERY or OWN, by the words of a cause and the name of its error."""
     if re.search("killed by SIG", text):  # whose hint speaks of memory, which is a guess
         return MACHINERY

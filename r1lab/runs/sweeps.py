@@ -50,7 +50,7 @@ class SweepLedger:
     def note(self, run: str, ended: Outcome, batch: dict[str, int], words: Sequence[str]) -> None:
         """Note how a try ended, its batch, and the words that the next one takes beside those typed."""
         time = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        entry = {"time": time, "kind": ended.kind, "cause": ended.cause, **batch, "next": list(words)}
+        entry = {"time": time, "kind": ended.fault, "cause": ended.cause, **batch, "next": list(words)}
         with self.ledger.changing() as content:
             content.setdefault("tries", {}).setdefault(run, []).append(entry)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from r1lab.errors import SandboxError
+from r1lab.hardware import cores
 from r1lab.sandbox import container, contest
 from r1lab.sandbox.base import (
     CodeforcesProgram,
@@ -73,7 +74,7 @@ class LocalSandbox:
         tree: str = "auto",
         limits: Mapping[str, Any] | None = None,
     ):
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or cores()
         self.python = python
         self.visible = [Path(path) for path in visible]
         self.tree = tree

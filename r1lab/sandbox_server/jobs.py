@@ -12,7 +12,6 @@ from r1lab.sandbox.base import Limits
 from r1lab.sandbox.box import Execution
 from r1lab.sandbox.jobs import apart, checked
 
-ENCODINGS = ("utf8", "base64", "hex")
 MOST_FILES = 20_000
 LEAST_MEMORY = 16 << 20  # bytes; with less, nothing starts
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.errors import ResumeError
+from r1lab.errors import R1labError, ResumeError
 from r1lab.runs.folder import RunFolder, step_of
-from r1lab.slurm.commands import Job, jobs
+from r1lab.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, UNREADABLE, state_of
+from r1lab.slurm.commands import UNDER_WAY, Job, jobs
 from r1lab.slurm.record import Submitted
 from r1lab.slurm.script import LOG
 
-WAITING = {  # Slurm's reasons to wait, in words
+WAITS = {  # Slurm's reasons to wait, in words
     "Priority": "others are before it",
     "Resources": "the nodes it needs are busy",
     "Dependency": "a job it waits for has not ended",
@@ -33,7 +34,7 @@ WAITING = {  # Slurm's reasons to wait, in words
     "JobHeldUser": "it is held: scontrol release JOB",
     "JobHeldAdmin": "an administrator holds it",
 }
-ENDED = {  # Slurm's states of jobs that ended by no doing of the run's
+ENDED = {  # Slurm's states of jobs that failed by no doing of the run's
     "TIMEOUT": "its time was up before it could save a checkpoint",
     "NODE_FAIL": "a node failed",
     "OUT_OF_MEMORY": "memory ran out on a node",
@@ -41,6 +42,12 @@ ENDED = {  # Slurm's states of jobs that ended by no doing of the run's
     "DEADLINE": "its deadline passed",
     "BOOT_FAIL": "a node did not boot",
     "REVOKED": "the cluster took it back",
+}
+OURS = {  # Slurm's states in the words of runs; where it says another one or none, the run's folder tells
+    **dict.fromkeys(UNDER_WAY, QUEUED),
+    **dict.fromkeys(("RUNNING", "COMPLETING"), RUNNING),
+    **dict.fromkeys(ENDED, FAILED),
+    "CANCELLED": CANCELLED,
 }
 DIED = re.compile(r"srun: error: (\S+): tasks? [\d,-]+: (Killed|Segmentation fault|Aborted|Bus error)")
 TAIL = 8192  # bytes of a job's log that are looked at for its last words
@@ -51,7 +58,7 @@ class Status:
     """How one run stands.
 
     Attributes:
-        state: "queued", "running", "done", "failed", "cancelled" or "interrupted".
+        state: one of `runs.states`.
         why: why it waits, or the cause; "" for none.
         step: the last one in its stream, of `steps`.
         metrics: its last values.
@@ -72,7 +79,7 @@ class Status:
     @property
     def over(self) -> bool:
         """Whether nothing more will come of it by itself."""
-        return self.state not in ("queued", "running")
+        return self.state not in (QUEUED, RUNNING)
 
 
 def statuses(runs: Iterable[Submitted]) -> list[Status]:
@@ -88,43 +95,49 @@ def statuses(runs: Iterable[Submitted]) -> list[Status]:
 
 def status(item: Submitted, job: Job | None) -> Status:
     """How one run stands, given what Slurm knows of its job; None where Slurm has forgotten it."""
-    folder, told = RunFolder(item.run), job or Job("")
-    step, metrics = _last(folder)
     try:
-        manifest = folder.read_json("manifest.json")
-        state, why = _state(folder, manifest, job)
-        metrics |= folder.read_json("metrics.json") if state == "done" else {}
-    except ResumeError as error:
-        manifest, state, why = {}, "running" if job and not job.over else "failed", str(error)
-    if state == "queued" and manifest:
+        return _status(item, job)
+    except (R1labError, OSError) as error:  # one broken folder hides none of the others
+        told = job or Job("")
+        state = UNREADABLE if told.over else OURS[told.state]
+        return Status(item.run, item.job, state, str(error), slurm=told.state, elapsed=told.elapsed, nodes=told.nodes)
+
+
+def _status(item: Submitted, job: Job | None) -> Status:
+    folder = RunFolder(item.run)
+    manifest = folder.read_json("manifest.json")
+    state, why = _state(folder, manifest, job)
+    step, metrics = _last(folder)
+    if state == FINISHED:
+        metrics = {**metrics, **folder.read_json("metrics.json")}
+    if state == QUEUED and manifest:
         last = folder.last_checkpoint()
         why = f"{why}; it goes on from step {step_of(last) if last else 0}"
+    told = job or Job("")
     return Status(item.run, item.job, state, why, step, _steps(item.run), metrics, told.state, told.elapsed, told.nodes)
 
 
 def _state(folder: RunFolder, manifest: dict[str, Any], job: Job | None) -> tuple[str, str]:
-    written, cause = manifest.get("status"), str(manifest.get("cause") or "")
-    word = job.state if job else ""
-    if word in ("RUNNING", "COMPLETING"):
-        return ("done", "") if written == "finished" else ("running", "")
-    if job and not job.over:
-        return "queued", WAITING.get(job.reason, job.reason or "it was just submitted")
-    if written == "finished":
-        return "done", ""
-    if written == "failed":
-        return "failed", cause or "no cause was recorded"
-    if word == "CANCELLED":
-        in_vain = job is not None and "Dependency" in job.reason
-        return "cancelled", "a job it waits for failed" if in_vain else "it was cancelled"
-    if word in ENDED:
-        return "failed", ENDED[word]
+    word, reason = (job.state, job.reason) if job else ("", "")
+    queue = OURS.get(word)
+    own, cause = state_of(manifest, held=queue == RUNNING)
+    if queue == RUNNING:
+        return (FINISHED, "") if own == FINISHED else (RUNNING, "")
+    if queue == QUEUED:
+        return QUEUED, WAITS.get(reason, reason or "it was just submitted")
+    if own in (FINISHED, FAILED):
+        return own, cause
+    if queue == CANCELLED:
+        return CANCELLED, "a job it waits for failed" if "Dependency" in reason else "it was cancelled"
+    if queue == FAILED:
+        return FAILED, ENDED[word]
     if word == "FAILED" and (death := supervisor_death(folder.path / LOG)):
-        return "failed", death
-    said = last_words(folder.path / LOG)
-    if written == "interrupted" and word != "FAILED":
-        return "interrupted", cause or "it was interrupted"
+        return FAILED, death
+    if manifest.get("status") == INTERRUPTED and word != "FAILED":
+        return INTERRUPTED, cause
     never = "and the run recorded no end" if manifest else "and the run never started"
-    return "failed", said or ("the job ended without a word" if word else f"Slurm has forgotten the job, {never}")
+    forgotten = f"Slurm has forgotten the job, {never}"
+    return FAILED, last_words(folder.path / LOG) or ("the job ended without a word" if word else forgotten)
 
 
 def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
@@ -134,18 +147,19 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
         aside = any(part.startswith(".") for part in file.relative_to(folder).parts)  # what a sweep's earlier try left
         if aside or file.parent.resolve() in queued:
             continue
-        run = RunFolder(file.parent)
-        step, metrics = _last(run)
         try:
-            manifest = run.read_json("manifest.json")
-            state, why = _state(run, manifest, Job("RUNNING") if run.in_use() else None)
-            metrics |= run.read_json("metrics.json") if state == "done" else {}
-            if state == "failed" and manifest.get("status") == "running":
-                state, why = "interrupted", "it was killed"
-        except ResumeError as error:  # of one run among many: the others are told as they are
-            state, why = "failed", str(error)
-        found.append(Status(file.parent, "", state, why, step, _steps(file.parent), metrics))
+            found.append(_started(RunFolder(file.parent)))
+        except (R1labError, OSError) as error:
+            found.append(Status(file.parent, "", UNREADABLE, str(error)))
     return found
+
+
+def _started(run: RunFolder) -> Status:
+    manifest = run.read_json("manifest.json")
+    state, why = state_of(manifest, run.in_use())
+    step, metrics = _last(run)
+    metrics |= run.read_json("metrics.json") if state == FINISHED else {}
+    return Status(run.path, "", state, why, step, _steps(run.path), metrics)
 
 
 def supervisor_death(log: Path) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from r1lab.errors import ConfigError, DataError, Finding
 from r1lab.evaluation.comparing import compare
 from r1lab.evaluation.result import kept_records
+from r1lab.terminal import terminal
 from r1lab.wording import plural
 
 
@@ -28,7 +28,7 @@ def run(cfg: DictConfig) -> None:
     if not both:
         told = f"{runs[0]} has {', '.join(ours)}; {runs[1]} has {', '.join(theirs)}"
         raise DataError(f"the two evaluations have no benchmark in common: {told}")
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console = terminal()
     for name in both:
         console.print(compare(ours[name], theirs[name]).sentence(), markup=False)
     for name in ours.keys() ^ theirs.keys():

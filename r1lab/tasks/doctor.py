@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from r1lab.doctor.check import MISSING, Check
 from r1lab.doctor.examine import examine
 from r1lab.errors import UserError
+from r1lab.terminal import terminal
 
 COLOURS = {"ok": "green", "warning": "yellow", "missing": "bold red"}
 
@@ -29,7 +28,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.task.json:
         print(json.dumps({"missing": len(missing), "checks": [asdict(check) for check in checks]}, indent=2))
     else:
-        console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+        console = terminal()
         console.print(table(checks))
     if missing:
         names = ", ".join(check.name for check in missing)

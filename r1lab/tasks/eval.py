@@ -30,7 +30,8 @@ from r1lab.models import loading as models
 from r1lab.rewards.answers import final_answer
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
-from r1lab.runs.folder import RunFolder, dumps, write_atomic
+from r1lab.runs.completions import completion_line
+from r1lab.runs.folder import RunFolder
 from r1lab.tasks.quiet import named, quiet
 from r1lab.tasks.training import diagnosis
 from r1lab.trainers.progress import Counter
@@ -64,7 +65,7 @@ def benchmarks(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         notes += sentences(result)
         found |= metrics_of(result)
         shown += shown_of(record, len(shown))
-        write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in shown))
+        folder.rewrite("completions/eval.jsonl", shown)
         manifest.add(folder, model=record.made_by.get("model") or {})
     seconds = round(time.monotonic() - began, 2)
     folder.append("metrics.jsonl", [{"step": 0, "time": seconds, **found}])
@@ -78,17 +79,16 @@ def shown_of(record: Record, start: int) -> list[dict[str, Any]]:
     numbered = enumerate(record.problems, start)
     every = ((number, problem, j, s) for number, problem in numbered for j, s in enumerate(problem.samples))
     return [
-        {
-            "step": 0,
-            "problem": number,
-            "sample": j,
-            "prompt": problem.prompt,
-            "completion": sample.text,
-            "solution": problem.gold,
-            "rewards": {record.benchmark: sample.score},
-            "tokens": sample.tokens,
-            "finish": sample.finish,
-        }
+        completion_line(
+            problem=number,
+            sample=j,
+            prompt=problem.prompt,
+            completion=sample.text,
+            solution=problem.gold,
+            rewards={record.benchmark: sample.score},
+            tokens=sample.tokens,
+            finish=sample.finish,
+        )
         for number, problem, j, sample in islice(every, SHOWN)
     ]
 
@@ -126,13 +126,13 @@ def held_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         completions = complete(made.engine, store, prompts, sampling, made.identity, counter, of_tokens)
     refuse_failures(completions)
     sampled = score(rows, completions, rewards)
-    write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in sampled.records(0)))
+    folder.rewrite("completions/eval.jsonl", sampled.records(0))
     record = record_of(cfg, sampled, rewards[0], sampling, {**manifest_model(folder), **made.identity})
     result = result_of(record, list(cfg.task.k))
     keep(folder.path, record, result)
     metrics = {**summary(sampled, diagnosis(cfg)), **at_k(record, list(cfg.task.k))}
     seconds = round(time.monotonic() - began, 2)
-    write_atomic(folder.path / "metrics.jsonl", dumps({"step": 0, "time": seconds, **metrics}) + "\n")
+    folder.rewrite("metrics.jsonl", [{"step": 0, "time": seconds, **metrics}])
     return {
         **metrics,
         "notes": sentences(result),

@@ -30,7 +30,8 @@ from r1lab.generation.selection import Keep, kept
 from r1lab.generation.tally import Tally
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
-from r1lab.runs.folder import RunFolder, dumps, write_atomic
+from r1lab.runs.completions import completion_line
+from r1lab.runs.folder import RunFolder
 from r1lab.tasks.quiet import named, quiet
 
 SCORES, RECORD = "scores", "generation.json"
@@ -69,7 +70,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         tally = Tally(sampling.max_tokens)
         with store.lookup() as lookup:
             shown = write(cfg, folder, prompts, rewards, sampling, drawn, lookup, tally)
-    write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in shown))
+    folder.rewrite("completions/eval.jsonl", shown)
     folder.write_json(RECORD, {**tally.record(), "tokens_per_second": round(meter.overall, 1)})
     seconds = round(time.time() - began, 2)
     folder.append("metrics.jsonl", [{"step": meter.done, "time": seconds, **tally.metrics()}])
@@ -175,15 +176,8 @@ def in_chunks(count: int, size: int) -> Iterator[range]:
 def shown_of(record: dict[str, Any]) -> dict[str, Any]:
     """A completion as the run's page reads it."""
     asked, answer = record["messages"][-2]["content"], record["messages"][-1]["content"]
-    same = {name: record.get(name) for name in ("solution", "rewards", "tokens", "finish")}
-    return {
-        "step": 0,
-        "problem": record["row"],
-        "sample": record["sample"],
-        "prompt": asked,
-        "completion": answer,
-        **same,
-    }
+    same: dict[str, Any] = {name: record.get(name) for name in ("sample", "solution", "rewards", "tokens", "finish")}
+    return completion_line(problem=record["row"], prompt=asked, completion=answer, **same)
 
 
 def notes(cfg: DictConfig, tally: Tally, failures: int, folder: RunFolder) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 
 from r1lab.errors import ConfigError, StorageError
@@ -15,6 +13,7 @@ from r1lab.recipes.importing import draft_of, kind_of, name_of, place_for
 from r1lab.recipes.planning import planned
 from r1lab.recipes.reading import read
 from r1lab.recipes.writing import experiment, put_in_place
+from r1lab.terminal import terminal
 from r1lab.wording import plural
 
 
@@ -35,7 +34,7 @@ def run(cfg: DictConfig) -> None:
         put_in_place(file, experiment(draft, name))
     except OSError as error:
         raise StorageError(f"{file} cannot be written: {error.strerror}") from error
-    console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+    console = terminal()
     console.print(f"[bold]{escape(str(file))}[/]")
     for line in account(draft):
         console.print(line)

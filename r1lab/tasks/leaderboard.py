@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from r1lab.evaluation.board import Column, columns, results_under
 from r1lab.report.leaderboard import write_leaderboard
+from r1lab.terminal import terminal
 
 
 def run(cfg: DictConfig) -> None:
@@ -22,7 +21,7 @@ def run(cfg: DictConfig) -> None:
         ReportError: the page cannot be written.
     """
     found = columns(results_under(list(cfg.task.runs)))
-    console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+    console = terminal()
     for column in found:
         console.print(table(column))
         for letter, words in column.conditions:

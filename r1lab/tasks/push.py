@@ -8,15 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from r1lab.config.schema import Hub
 from r1lab.errors import ConfigError, Finding, HubError
 from r1lab.hub.client import connect
 from r1lab.hub.pending import expect, expect_checkpoint, kind_of, ledger, open_pushes, push_open, repo_of
 from r1lab.runs.folder import RunFolder, step_of
+from r1lab.runs.states import FINISHED
+from r1lab.terminal import terminal
 
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+console = terminal()
 
 
 def run(cfg: DictConfig) -> None:
@@ -67,7 +68,7 @@ def gather(folder: RunFolder, own: DictConfig, settings: DictConfig) -> None:
     repo = repo_of(own, settings)
     elsewhere = {name for name, entry in pushes.items() if entry["commit"] and not same(str(entry["repo"]), repo)}
     kind = kind_of(own)
-    finished = folder.read_json("manifest.json").get("status") == "finished" and (folder.path / kind).is_dir()
+    finished = folder.read_json("manifest.json").get("status") == FINISHED and (folder.path / kind).is_dir()
     if finished and (settings.revision not in pushes or settings.revision in elsewhere):
         expect(folder, settings.revision, kind, kind=kind)
     if settings.checkpoints:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from r1lab.errors import ReportError
 from r1lab.report.page import write_page
 from r1lab.report.pipeline import is_pipeline, write_pipeline
 from r1lab.report.sweep import best_of, read_sweep, record_of, said_of, sweep_table, write_sweep
 from r1lab.runs.sweeps import SweepLedger
+from r1lab.terminal import terminal
 
 
 def run(cfg: DictConfig) -> None:
@@ -22,7 +21,7 @@ def run(cfg: DictConfig) -> None:
         ReportError: it is none of them, or no run of the sweep has `task.metric`.
     """
     target = Path(cfg.task.run)
-    console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+    console = terminal()
     if (target / "run.yaml").is_file():
         console.print(str(write_page(target)), markup=False)
         return

@@ -21,7 +21,8 @@ from r1lab.evaluation.sampling import without_score
 from r1lab.rewards.base import Failure, Reward, Score, build_all, scores_of
 from r1lab.rows.completions import STORED, find, rows_of, text_of
 from r1lab.runs import manifest
-from r1lab.runs.folder import RunFolder, dumps, write_atomic
+from r1lab.runs.completions import completion_line
+from r1lab.runs.folder import RunFolder
 from r1lab.tasks.quiet import quiet
 from r1lab.wording import plural, some
 
@@ -52,7 +53,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     kept = stored(rows)
     every = {**scores, **{f"{STORED}{name}": values for name, values in kept.items()}}
     names = pair_of(cfg, list(scores), list(kept))
-    write_atomic(folder.path / "completions/eval.jsonl", "".join(dumps(item) + "\n" for item in records(rows, every)))
+    folder.rewrite("completions/eval.jsonl", (shown(row, place, every) for place, row in enumerate(rows)))
     manifest.add(folder, dataset={"rows": len(rows), "fingerprint": str(cfg.task.completions)})
     metrics = metrics_of(rows, scores, failed)
     said = [f"{plural(len(rows), 'completion')} of {plural(len(set(map(problem_of, rows))), 'problem')} scored again."]
@@ -61,13 +62,13 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         table = compare(names, every[names[0]], every[names[1]], least)
         apart = worst(every[names[0]], every[names[1]], least)
         listed = [shown(rows[i], i, every) for i in apart]
-        write_atomic(folder.path / APART, "".join(dumps(item) + "\n" for item in listed))
+        folder.rewrite(APART, listed)
         folder.write_json(RECORD, {**table.record(), "least": list(least), "worst": listed[: cfg.task.shown]})
         metrics |= {"rescore/disagree": table.differ / max(1, table.both)}
         metrics |= {} if table.correlation is None else {"rescore/correlation": table.correlation}
         said += sentences(table)
     seconds = round(time.monotonic() - began, 2)
-    write_atomic(folder.path / "metrics.jsonl", dumps({"step": 0, "time": seconds, **metrics}) + "\n")
+    folder.rewrite("metrics.jsonl", [{"step": 0, "time": seconds, **metrics}])
     return {**metrics, "completions": len(rows), "rescore_seconds": seconds, "notes": said}
 
 
@@ -203,22 +204,17 @@ def metrics_of(rows: Sequence[Row], scores: dict[str, list[Score]], failed: dict
 
 def shown(row: Row, place: int, every: dict[str, list[Score]]) -> Row:
     """A completion with all its scores, as the page reads it."""
-    return {
-        "step": int(row.get("step") or 0),
-        "problem": row.get("problem", row.get("row")),
-        "sample": row.get("sample", row.get("index")),
-        "prompt": turns_of(row)[-1]["content"],
-        "completion": row["completion"],
-        "solution": row.get("solution"),
-        "rewards": {name: values[place] for name, values in every.items()},
-        "tokens": row.get("tokens"),
-        "finish": row.get("finish"),
-    }
-
-
-def records(rows: Sequence[Row], every: dict[str, list[Score]]) -> list[Row]:
-    """Every completion as `shown`."""
-    return [shown(row, place, every) for place, row in enumerate(rows)]
+    return completion_line(
+        step=int(row.get("step") or 0),
+        problem=row.get("problem", row.get("row")),
+        sample=row.get("sample", row.get("index")),
+        prompt=turns_of(row)[-1]["content"],
+        completion=row["completion"],
+        solution=row.get("solution"),
+        rewards={name: values[place] for name, values in every.items()},
+        tokens=row.get("tokens"),
+        finish=row.get("finish"),
+    )
 
 
 def sentences(table: Disagreement) -> list[str]:

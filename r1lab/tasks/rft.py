@@ -20,7 +20,7 @@ from r1lab.errors import DataError
 from r1lab.evaluation.sampling import sample_and_score
 from r1lab.evaluation.shards import Shard
 from r1lab.models.adapters import peft_config
-from r1lab.runs.folder import RunFolder, dumps, write_atomic
+from r1lab.runs.folder import RunFolder
 from r1lab.tasks.quiet import quiet
 from r1lab.tasks.training import arguments, parts, train
 from r1lab.trainers.ranks import gather, meet, rank, share, world
@@ -61,7 +61,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         ]
         every = gather(kept)
         if rank() == 0:
-            write_atomic(folder.path / KEPT, "".join(dumps(row) + "\n" for row in every))
+            folder.rewrite(KEPT, every)
         meet()
     kept = [json.loads(line) for line in (folder.path / KEPT).read_text(encoding="utf-8").splitlines()]
     tried = min(cfg.task.problems, len(splits.train)) * cfg.task.n

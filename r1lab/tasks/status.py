@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from r1lab.errors import ReportError, ResumeError
 from r1lab.runs import pipeline
+from r1lab.runs.states import FAILED, INTERRUPTED, STATES, UNREADABLE, WAITING, coloured
 from r1lab.slurm.record import submitted_below
 from r1lab.slurm.states import Status, started_here, statuses
+from r1lab.terminal import terminal
 from r1lab.wording import display, plural
-
-COLOURS = {
-    "done": "green",
-    "failed": "red",
-    "cancelled": "red",
-    "interrupted": "yellow",
-    "queued": "dim",
-    "waiting": "dim",
-}
-ORDER = ("running", "queued", "waiting", "done", "interrupted", "cancelled", "failed")
 
 
 def run(cfg: DictConfig) -> None:
@@ -49,13 +39,13 @@ def run(cfg: DictConfig) -> None:
     if cfg.task.json:
         print(json.dumps([as_json(item, cfg.objective) for item in found], indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+    console = terminal()
     console.print(table(found, cfg.objective))
-    counts = {state: sum(item.state == state for item in found) for state in ORDER}
+    counts = {state: sum(item.state == state for item in found) for state in STATES}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     console.print(f"{plural(len(found), 'run')}: {told}", markup=False)
     for item in found:
-        if item.state in ("failed", "interrupted") and (item.run / "run.log").is_file():
+        if item.state in (FAILED, INTERRUPTED) and (item.run / "run.log").is_file():
             console.print(f"log     {display(item.run / 'run.log')}", markup=False)
             break
 
@@ -67,13 +57,13 @@ def not_begun(folder: Path, begun: set[Path]) -> list[Status]:
         try:
             stages = pipeline.read(file.parent).get("stages", [])
         except ResumeError as error:  # of one pipeline among many
-            found.append(Status(file.parent, "", "failed", str(error)))
+            found.append(Status(file.parent, "", UNREADABLE, str(error)))
             continue
         for stage in stages:
             place = Path(stage["folder"])
             if place.resolve() not in begun and stage["does"] != "leave":
                 why = f"for the {stage['told']}" if stage["told"] else "it has not begun"
-                found.append(Status(place, "", "waiting", why))
+                found.append(Status(place, "", WAITING, why))
     return found
 
 
@@ -83,12 +73,12 @@ def table(found: list[Status], objective: str) -> Table:
     for heading in ("run", "state", "step", "reward", objective, "job", "time", "why or where"):
         shown.add_column(heading, overflow="fold")
     for item in found:
-        colour = COLOURS.get(item.state)
-        state = f"[{colour}]{item.state}[/]" if colour else item.state
         step = "" if item.step is None else f"{item.step}/{item.steps}" if item.steps else str(item.step)
         why = item.why.splitlines()[0] if item.why else item.nodes
         numbers = [number(item, "reward"), number(item, objective)]
-        shown.add_row(escape(display(item.run)), state, step, *numbers, item.job, item.elapsed, escape(why))
+        shown.add_row(
+            escape(display(item.run)), coloured(item.state), step, *numbers, item.job, item.elapsed, escape(why)
+        )
     return shown
 
 

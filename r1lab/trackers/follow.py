@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from r1lab.config.secrecy import without_secrets
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.ledger import Ledger
+from r1lab.runs.states import FAILED, FINISHED
 from r1lab.trackers.base import Run, Sink, numbers
 from r1lab.trackers.tail import Tail
 
@@ -128,7 +129,7 @@ class Follower:
         self.work(last=True)
         if not self.started:
             return
-        finished = status == "finished"
+        finished = status == FINISHED
         metrics = without_secrets(self.folder.read_json("metrics.json")) if finished else {}
         with tempfile.TemporaryDirectory() as scratch:
             page = page_of(self.folder, Path(scratch)) if finished else None
@@ -209,7 +210,7 @@ def main() -> int:
                 timer = threading.Timer(ORPHANED, os._exit, (1,))
                 timer.daemon = True
                 timer.start()
-            follower.end(status or "failed")
+            follower.end(status or FAILED)
             return 0 if follower.tail.ahead(1) == [] else 1
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from r1lab.runs.states import FAILED, FINISHED, INTERRUPTED
 from r1lab.trackers.base import Run, from_environment, numbers
 
 VARIABLES = (
@@ -22,7 +23,7 @@ PATIENCE = {  # a server that hangs raises instead
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+STATUS = {FINISHED: "FINISHED", FAILED: "FAILED", INTERRUPTED: "KILLED"}
 MOST_PARAMS = 100  # of a request
 LONGEST_PARAM = 6000  # characters
 REFUSED = re.compile(r"[^/\w.\- :]")  # what MLflow takes in no name

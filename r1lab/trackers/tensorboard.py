@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb  # `.api` wants TensorFlow
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from r1lab.runs.states import FINISHED
 from r1lab.trackers.base import Run, numbers
 
 FOLDER = "tensorboard"
@@ -50,7 +51,7 @@ class Tensorboard:
         self._text("final", {"status": status, **metrics})
         values = [Summary.Value(tag=f"final/{name}", simple_value=value) for name, value in numbers(metrics).items()]
         self._add(Summary(value=values), self.step)
-        ended = api_pb2.STATUS_SUCCESS if status == "finished" else api_pb2.STATUS_FAILURE
+        ended = api_pb2.STATUS_SUCCESS if status == FINISHED else api_pb2.STATUS_FAILURE
         info = SessionEndInfo(status=ended, end_time_secs=time.time())
         kind = metadata.create_summary_metadata(HParamsPluginData(session_end_info=info))
         tag = metadata.SESSION_END_INFO_TAG

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from r1lab.runs.states import FINISHED
 from r1lab.trackers.base import Run, from_environment, numbers
 
 VARIABLES = (
@@ -87,4 +88,4 @@ class Wandb:
             artifact = wandb.Artifact(f"report-{self.run.id}", type="report")
             artifact.add_file(str(page))
             self.run.log_artifact(artifact)
-        self.run.finish(exit_code=0 if status == "finished" else 1)
+        self.run.finish(exit_code=0 if status == FINISHED else 1)

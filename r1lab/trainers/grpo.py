@@ -11,6 +11,7 @@ from trl.trainer.utils import RepeatSampler
 
 from r1lab.data.loading import last_user_text
 from r1lab.rewards.base import text_of
+from r1lab.runs.completions import completion_line
 from r1lab.runs.folder import RunFolder
 from r1lab.trainers.dynamic_sampling import DynamicSampling
 from r1lab.trainers.fast import FastGRPO
@@ -74,15 +75,15 @@ class GRPO(Resumable, DynamicSampling, NeutralSkips, FastGRPO):
         for i in range(kept):
             last = int(output["completion_ids"][i, lengths[i] - 1]) if lengths[i] else None
             records.append(
-                {
-                    "step": self.state.global_step + 1,
-                    "prompt": last_user_text(logs["prompt"][i]),
-                    "completion": text_of(logs["completion"][i]),
-                    "solution": inputs[i].get("solution"),
-                    "rewards": {name: values[i] for name, values in rewards.items()},
-                    "advantage": logs["advantages"][i],
-                    "tokens": lengths[i],
-                    "finish": "stop" if last in ends else "length",
-                }
+                completion_line(
+                    step=self.state.global_step + 1,
+                    prompt=last_user_text(logs["prompt"][i]),
+                    completion=text_of(logs["completion"][i]),
+                    solution=inputs[i].get("solution"),
+                    rewards={name: values[i] for name, values in rewards.items()},
+                    advantage=logs["advantages"][i],
+                    tokens=lengths[i],
+                    finish="stop" if last in ends else "length",
+                )
             )
         self.folder.append("completions/train.jsonl", records)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from r1lab.trainers.live import EVERY, live
+from r1lab.terminal import EVERY, live, terminal
 
 SHOWN = {  # metric as logged → word on the screen
     "loss": "loss",
@@ -34,7 +33,7 @@ class Progress(TrainerCallback):
     def __init__(self, label: str, why: str = ""):
         self.label = label
         self.why = why
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = terminal()
         self.bar: Bar | None = None
         self.started = self.said = 0.0
         self.first = 0
@@ -109,7 +108,7 @@ class Counter:
     def __init__(self, label: str, total: int):
         self.label = label
         self.total = total
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = terminal()
         self.bar: Bar | None = None
         self.started = self.said = time.monotonic()
 

@@ -34,6 +34,14 @@ BETWEEN_STEPS = (
 )
 
 
+def _of_a_process(storage: Any, location: str) -> Any:
+    """A saved tensor for `cpu:0`, as accelerate calls the CPU of one of several processes: the CPU's, like any."""
+    return storage if location.startswith("cpu:") else None
+
+
+torch.serialization.register_package(15, lambda storage: None, _of_a_process)  # after torch's own of the CPU, 10
+
+
 class Resumable(Trainer):
     """Mixin for TRL's trainers; put it before them in a class's bases."""
 
@@ -102,10 +110,7 @@ class Resumable(Trainer):
         """Put back what `_save_checkpoint` added, once the library has set its own state up."""
         if self.resumed_from is None:
             return
-        where = (
-            self.args.device if self.args.device.type != "cpu" else "cpu"
-        )  # DeepSpeed's is cpu:0, which torch refuses
-        state = torch.load(self._state_file(self.resumed_from), map_location=where, weights_only=True)
+        state = torch.load(self._state_file(self.resumed_from), map_location=self.args.device, weights_only=True)
         for reward, saved in zip(self.stateful, state.pop("rewards"), strict=True):
             reward.load_state_dict(saved)
         for mode, values in state.pop("_metrics").items():

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from r1lab import hardware
 from r1lab.config.source import locate
 from r1lab.doctor import machine, versions
 from r1lab.doctor.check import MISSING, OK, WARNING
-from r1lab.plan import hardware
 from tests.command_line import CommandLine, r1lab
 
 __all__ = ["r1lab"]

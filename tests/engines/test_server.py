@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from r1lab.engines import server as module
-from r1lab.engines.base import Sampling
-from r1lab.engines.server import ServerEngine, body_of, completion_of, seed_of
+from r1lab.engines.base import Sampling, seed_of
+from r1lab.engines.chat import body_of, completion_of
+from r1lab.engines.server import ServerEngine
 from r1lab.errors import EngineError
 from r1lab.remote import pool, retrying
 from tests.engines.chat_server import Answer, ChatServer, completion
@@ -121,6 +123,12 @@ def test_what_a_callback_raises_ends_the_sampling(serve):
         {"choices": []},
         {"choices": [{"message": {"content": None}, "finish_reason": "stop"}]},
         completion(None, "content_filter"),
+        completion([{"type": "text", "text": "half"}]),  # a list is not what was said
+        completion("x", reasoning_content=["half"]),
+        completion("x", tokens=-4),
+        completion("x", tokens="many"),
+        "[" * 100_000,
+        (502, {"error": "Bad Gateway"}),
     ],
 )
 def test_trouble_that_passes_is_tried_again(serve, trouble):
@@ -162,6 +170,64 @@ def test_a_dead_server_is_named_and_ends_the_run(serve):
     server = serve(lambda body, place: "drop")
     with pytest.raises(EngineError, match=rf"no endpoint answers: {server.url}"):
         complete(server, prompts=["a"], n=1, tries=100, patience=0.3)
+
+
+def test_a_gateway_whose_server_is_away_costs_no_prompt_its_completion(serve):
+    """Every prompt would else be recorded as failed while the server is started again."""
+    server = serve(lambda body, place: (502, {}) if place < 10 else completion("x"))
+    rows = complete(server, prompts=[str(i) for i in range(8)], n=1, in_flight=8, tries=30, patience=60)
+    assert [row[0].error for row in rows] == [""] * 8
+    gone = serve(lambda body, place: (503, {}))
+    with pytest.raises(EngineError, match="no endpoint answers"):
+        complete(gone, prompts=["a"], n=1, tries=100, patience=0.3)
+
+
+def test_a_node_that_is_dark_is_left_alone(serve, monkeypatch):
+    """Nobody answers a connection there: that is no slow completion, and the work goes to the others."""
+    with socket.socket() as dark, socket.socket() as filling:
+        dark.bind(("127.0.0.1", 0))
+        dark.listen(0)
+        filling.connect(dark.getsockname())  # the queue is full now, and further connections are not answered
+        monkeypatch.setattr(module, "CONNECT", 0.2)
+        good, url = serve(echo), f"http://127.0.0.1:{dark.getsockname()[1]}/v1"
+        engine = ServerEngine([good.url, url], "tiny", in_flight=4, tries=10)
+        rows = engine.generate([ask(str(i)) for i in range(40)], Sampling())
+        engine.close()
+        assert [row[0].error for row in rows] == [""] * 40
+        alone = ServerEngine([url], "tiny", tries=100, patience=0.3)
+        with pytest.raises(EngineError, match="no endpoint answers"):
+            alone.generate([ask("a")], Sampling())
+        alone.close()
+
+
+def test_what_a_redirect_loses_is_said(serve):
+    server = serve(lambda body, place: (302, {}, {"Location": "/v1/models"}))
+    with pytest.raises(EngineError, match=rf"{server.url} redirects to {server.url}/models"):
+        complete(server, prompts=["a"], n=1)
+    assert len(server.requests) == 1
+
+
+def test_every_server_serves_the_model(serve):
+    one, other = serve(echo, models=("right",)), serve(echo, models=("wrong",))
+    with pytest.raises(EngineError, match=rf"{other.url}/models does not serve 'right' but wrong"):
+        complete([one, other])
+    assert not other.requests
+
+
+def test_a_server_that_is_away_at_first_is_no_obstacle(serve, monkeypatch):
+    monkeypatch.setattr(module, "OTHERS", 0.1)
+    server = serve(echo)
+    urls = ["http://127.0.0.1:9/v1", server.url]
+    engine = ServerEngine(urls, in_flight=2, tries=10, patience=60)
+    assert engine.generate([ask("a")], Sampling())[0][0].text.startswith("a/")
+    engine.close()
+
+
+def test_an_address_that_is_no_api_is_said_at_once(serve):
+    engine = ServerEngine([serve(echo).url.replace("/v1", "/v2")], patience=60)
+    with pytest.raises(EngineError, match=r"/v2/models is not there \(HTTP 404\)\n    fix      engine.urls="):
+        engine.served()
+    engine.close()
 
 
 def test_nobody_at_the_address():

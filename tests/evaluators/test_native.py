@@ -17,6 +17,7 @@ from r1lab.errors import ConfigError, EngineError
 from r1lab.evaluation.result import kept_records
 from r1lab.notebook import compose, run
 from r1lab.remote import pool, retrying
+from r1lab.rewards.base import Failure
 from tests.engines.chat_server import ChatServer, completion
 from tests.lighteval import miniatures
 from tests.rewards.test_contests import CHECKER, GRADER, HEADER
@@ -174,6 +175,19 @@ def test_a_failure_is_no_wrong_answer(evaluate: Evaluate, server: ChatServer) ->
     )
     with pytest.raises(EngineError, match=r"4 of 12 completions of aime24 could not be made"):
         evaluate("benchmark=[aime24]")
+
+
+def failing_once(completions: list[str], solution: list[str], *, told: str) -> list[float | Failure]:
+    """A scorer whose machinery fails on one completion in its first call."""
+    first = not Path(told).exists()
+    Path(told).touch()
+    return [Failure("no process") if first and not place else 1.0 for place in range(len(completions))]
+
+
+def test_where_a_scorer_failed_it_is_asked_once_more(evaluate: Evaluate, tmp_path: Path) -> None:
+    scorer = f"benchmark.aime24.scorer={{_target_: {__name__}.failing_once, told: {tmp_path / 'told'}}}"
+    found = evaluate("benchmark=[aime24]", "plugins=[tests]", scorer)
+    assert found["eval/aime24/pass@1"] == 1.0 and "eval/aime24/doubt/not_judged" not in found
 
 
 def test_a_prompt_without_room_is_left_out_and_told(evaluate: Evaluate, server: ChatServer, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,7 @@ USERS = {
     READER: {"name": "ada", "orgs": ["lab"], "role": "read"},
 }
 LARGE = (".safetensors", ".bin", ".parquet", ".pt", ".pth")
+RESOLVED = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 KINDS = {"models": "model", "datasets": "dataset"}
 
 
@@ -159,7 +161,7 @@ class StandIn:
             return
         text = content if isinstance(content, bytes) else json.dumps(content).encode()
         if isinstance(content, bytes):
-            headers |= {"X-Repo-Commit": digest(path), "ETag": f'"{blob(content)}"'}
+            headers |= {"X-Repo-Commit": self.commit_at(path), "ETag": f'"{blob(content)}"'}
         request.send_response(status)
         for name, value in headers.items():
             request.send_header(name, value)
@@ -174,7 +176,8 @@ class StandIn:
             return self.store(path.removeprefix("/lfs/"), body)
         user = USERS.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if user is None:
-            raise Refused(401, body={"error": "Invalid credentials in Authorization header"})
+            known = "Invalid credentials in Authorization header"
+            raise Refused(401, body={"error": known if "Authorization" in request.headers else "Invalid username"})
         if path == "/api/whoami-v2":
             return {"type": "user", "name": user["name"], "auth": {"accessToken": {"role": user["role"]}}}
         if path == "/api/validate-yaml":
@@ -185,7 +188,7 @@ class StandIn:
             return self.create(user, json.loads(body))
         if found := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
             return self.batch(json.loads(body))
-        if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        if found := RESOLVED.fullmatch(path):
             return self.file(*found.groups())
         found = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(\w+)(?:/(.+))?)?", path)
         if not found:
@@ -201,21 +204,41 @@ class StandIn:
             "branch": self.branch,
             "preupload": self.preupload,
             "commit": self.commit,
+            "revision": self.info,
         }
-        if verb is None:
-            return {"id": name, "private": repo.private, "siblings": [], "tags": [], "downloads": 0, "likes": 0}
-        return verbs[verb](repo, rest or "", body)
+        return verbs[verb](repo, rest or "", body) if verb else self.info(repo, "main", body)
 
-    def file(self, name: str, revision: str, file: str) -> bytes:
-        """A file of a model, as it is downloaded."""
-        repo = self.repos.get(("model", name))
+    def file(self, kind: str | None, name: str, revision: str, file: str) -> bytes:
+        """A file of a repository, as it is downloaded."""
+        repo = self.repos.get(("dataset" if kind else "model", name))
         if repo is None:
             raise Refused(404, "RepoNotFound")
-        line = next((line for line in repo.branches.values() if line[-1].id == revision), None)
-        line = line or repo.branches.get(revision)
-        if line is None or file not in line[-1].files:
-            raise Refused(404, "EntryNotFound" if line else "RevisionNotFound")
-        return line[-1].files[file]
+        files = self.at(repo, revision).files
+        if file not in files:
+            raise Refused(404, "EntryNotFound")
+        return files[file]
+
+    def commit_at(self, path: str) -> str:
+        """The id of the commit of which a file was asked for."""
+        found = RESOLVED.fullmatch(path)
+        assert found
+        kind, name, revision, _ = found.groups()
+        return self.at(self.repos["dataset" if kind else "model", name], revision).id
+
+    def at(self, repo: Repo, revision: str) -> Commit:
+        """The commit that a branch or an id names."""
+        for name, line in repo.branches.items():
+            if revision == name:
+                return line[-1]
+            if of_id := [item for item in line if item.id == revision]:
+                return of_id[0]
+        raise Refused(404, "RevisionNotFound")
+
+    def info(self, repo: Repo, revision: str, _: bytes) -> Any:
+        commit, name = self.at(repo, revision), repo.path.removeprefix("datasets/")
+        siblings = [{"rfilename": file} for file in commit.files]
+        about = {"id": name, "sha": commit.id, "private": repo.private, "tags": [], "downloads": 0, "likes": 0}
+        return {**about, "siblings": siblings}
 
     def create(self, user: dict[str, Any], asked: dict[str, Any]) -> Any:
         owner = asked.get("organization") or user["name"]
@@ -254,9 +277,14 @@ class StandIn:
             for item in reversed(self.line(repo, revision))
         ]
 
-    def tree(self, repo: Repo, revision: str, _: bytes) -> Any:
-        files = self.line(repo, revision)[-1].files
-        return [{"type": "file", "path": name, "size": len(text), "oid": blob(text)} for name, text in files.items()]
+    def tree(self, repo: Repo, path: str, _: bytes) -> Any:
+        """What stands in a revision, or in a folder of it, at whatever depth: everybody asks for that."""
+        revision, _, folder = path.partition("/")
+        files = self.at(repo, revision).files
+        names = [name for name in files if not folder or name.startswith(f"{folder}/")]
+        if folder and not names:
+            raise Refused(404, "EntryNotFound")
+        return [*map(directory, folders_of(names, folder)), *(entry(name, files[name]) for name in names)]
 
     def branch(self, repo: Repo, name: str, body: bytes) -> Any:
         if name in repo.branches:
@@ -320,6 +348,22 @@ class StandIn:
 
 def digest(*parts: str) -> str:
     return hashlib.sha1(" ".join(parts).encode()).hexdigest()
+
+
+def entry(name: str, text: bytes) -> dict[str, Any]:
+    """A file as a listing tells it."""
+    return {"type": "file", "path": name, "size": len(text), "oid": blob(text)}
+
+
+def directory(name: str) -> dict[str, Any]:
+    """A folder as a listing tells it."""
+    return {"type": "directory", "path": name, "size": 0, "oid": digest(name)}
+
+
+def folders_of(names: list[str], inside: str = "") -> list[str]:
+    """The folders in which files stand, within one of them."""
+    every = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents} - {".", inside}
+    return sorted(name for name in every if name.startswith(inside))
 
 
 def blob(text: bytes) -> str:

@@ -17,7 +17,7 @@ from r1lab.errors import RunError
 from r1lab.plan.batch import batch_of, smaller_batch
 from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.outcome import MACHINERY, MEMORY, OWN, kind_of
+from r1lab.runs.outcome import MACHINERY, MEMORY, OWN, fault_of
 from tests.command_line import CommandLine
 
 pytestmark = pytest.mark.whole
@@ -185,7 +185,7 @@ def test_every_smaller_batch_keeps_the_numbers_of_a_step(r1lab: CommandLine) -> 
     ],
 )
 def test_what_a_cause_means(cause: str, kind: str) -> None:
-    assert kind_of(cause) == kind
+    assert fault_of(cause) == kind
 
 
 TASK = """

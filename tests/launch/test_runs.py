@@ -58,6 +58,9 @@ def test_grpo_in_two_processes(small: tuple[str, ...], tmp_path: Path) -> None:
     for item in records(folder, "completions/train.jsonl"):
         assert item["prompt"].startswith("What is") and item["solution"] is not None
     assert (folder / "report.html").is_file() and "Traceback" not in (folder / "ranks/1.log").read_text()
+    longer = r1lab(f"resume={folder}", "trainer.max_steps=3")
+    assert longer.returncode == 0, longer.stdout + longer.stderr
+    assert [item["step"] for item in records(folder) if "loss" in item] == [1, 2, 3]
 
 
 KINDS = {

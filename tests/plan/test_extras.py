@@ -31,7 +31,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return "1.0"
 
     monkeypatch.setattr(packages, "version", version)
-    monkeypatch.setattr("r1lab.plan.hardware.gpus", lambda: 1)
+    monkeypatch.setattr("r1lab.hardware.gpus", lambda: 1)
     return found
 
 

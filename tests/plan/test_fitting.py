@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from r1lab.plan import hardware
+from r1lab import hardware
 from r1lab.plan.fitting import splits
 from r1lab.plan.parameters import Shape
 from tests.command_line import CommandLine
@@ -148,7 +148,7 @@ def test_the_table_and_the_json_of_a_plan(r1lab: CommandLine) -> None:
 
 def test_unknown_devices_get_no_verdict(r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU is here, and its driver does not say which."""
-    monkeypatch.setattr("r1lab.plan.hardware.gpus", lambda: 1)
+    monkeypatch.setattr("r1lab.hardware.gpus", lambda: 1)
     monkeypatch.setattr("r1lab.plan.devices.local_gpus", lambda: ())
     words = (SEVEN, "accelerator=single", "accelerator.gpu=null", "dry_run=true")
     assert "unknown" in r1lab.plan(*words).facts["each GPU"]["verdict"]

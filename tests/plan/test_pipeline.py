@@ -12,22 +12,18 @@ from omegaconf import OmegaConf
 
 from r1lab.config.compose import session
 from r1lab.errors import ResumeError
-from r1lab.plan.pipeline import Pipeline, plan_pipeline, state_of
+from r1lab.plan.pipeline import Pipeline, intent_of, plan_pipeline
 from r1lab.plan.request import plan_words
 from r1lab.plan.stage_keys import key_of
 from r1lab.plan.stages import Stage, graph_of
 from r1lab.runs.folder import RunFolder
 from tests.command_line import CommandLine
+from tests.small_pipeline import HEAD
 
 Write = Callable[[str, str], Path]
-PATH = """\
-defaults:
-  - override /task: pipeline
-name: path
-task:
-  each:
-    choose: {accelerator: cpu}
-  stages:
+PATH = (
+    HEAD
+    + """\
     traces:
       choose: {task: generate, reward: [accuracy]}
       task.problems: 20
@@ -40,6 +36,7 @@ task:
       choose: {task: eval}
       model.path: ${stage.sft.model}
 """
+)
 
 
 @pytest.fixture
@@ -155,11 +152,11 @@ def test_a_key_follows_every_file_that_a_value_names(tmp_path: Path, monkeypatch
 
 def test_a_killed_stage_with_a_store_goes_on(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"status": "running"}')
-    assert state_of(tmp_path) == ("run", "killed before")
+    assert intent_of(tmp_path) == ("run", "interrupted before")
     RunFolder(tmp_path).store.mkdir()
-    assert state_of(tmp_path) == ("run", "killed before")
+    assert intent_of(tmp_path) == ("run", "interrupted before")
     (RunFolder(tmp_path).store / "a.jsonl").write_text("{}\n")
-    assert state_of(tmp_path) == ("go on", "goes on with the completions that it has")
+    assert intent_of(tmp_path) == ("go on", "goes on with the completions that it has")
 
 
 def test_an_evaluation_hands_on_every_completion(r1lab: CommandLine, path: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from r1lab.plan import hardware
+from r1lab import hardware
 from r1lab.plan.folder import check_folder
 from tests.command_line import CommandLine
 

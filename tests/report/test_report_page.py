@@ -124,7 +124,7 @@ def test_a_run_killed_before_its_second_evaluation_claims_nothing(fake_run, cont
     page = write_page(fake_run(manifest=running, summary=None, metrics=contents["lines"][:20]))
     assert "not measured after training" in text_of(page, "result")
     assert "wall time at least" in text_of(page)
-    assert "unfinished Cause: no end was recorded" in text_of(page)
+    assert "interrupted Cause: no end was recorded" in text_of(page)
 
 
 def test_an_eval_only_run_has_one_number(fake_run, text_of):

@@ -7,6 +7,7 @@ import pytest
 
 from r1lab.errors import ReportError
 from r1lab.report.records import read_run
+from r1lab.runs.folder import RunFolder
 
 
 def test_a_whole_folder_is_read_without_damage(fake_run):
@@ -32,7 +33,7 @@ def test_a_torn_last_line_is_left_out_and_said(fake_run):
     run = read_run(folder)
     assert run.series["loss"].values.tolist() == [0.5]
     assert run.damage == ["manifest.json is missing.", "metrics.jsonl: the last line is torn and was left out."]
-    assert (run.status, run.seconds, run.seconds_known) == ("unfinished", 2.5, False)
+    assert (run.status, run.seconds, run.seconds_known) == ("interrupted", 2.5, False)
 
 
 @pytest.mark.parametrize(
@@ -81,14 +82,26 @@ def test_numbers_that_are_none_are_gaps(fake_run):
         ({"status": "finished", "exit": 0}, "finished", None),
         ({"status": "failed", "cause": "out of memory", "exit": 1}, "failed", "out of memory"),
         ({"status": "failed", "cause": None, "exit": 137}, "failed", "exit code 137, no cause was recorded"),
-        ({"status": "interrupted", "cause": None}, "unfinished", "it was interrupted"),
-        ({"status": "running"}, "unfinished", "no end was recorded: the run is still going, or it was killed"),
-        (None, "unfinished", "the manifest is missing or torn, so nothing says how the run ended"),
+        ({"status": "interrupted", "cause": None}, "interrupted", "it was interrupted"),
+        ({"status": "running"}, "interrupted", "no end was recorded: it was killed, or runs on another machine"),
+        (None, "interrupted", "the manifest is missing or torn, so nothing says how the run ended"),
     ],
 )
 def test_how_a_run_ended(fake_run, written, status, cause):
     run = read_run(fake_run(manifest=written))
     assert (run.status, run.cause) == (status, cause)
+
+
+def test_a_run_goes_on_while_a_process_holds_its_folder(fake_run, contents):
+    folder = fake_run(manifest=contents["manifest"] | {"status": "running"})
+    with RunFolder(folder).locked():
+        assert (read_run(folder).status, read_run(folder).cause) == ("running", None)
+    assert read_run(folder).status == "interrupted"
+
+
+def test_a_run_that_has_written_nothing_waits(tmp_path):
+    (tmp_path / "run.yaml").write_text("name: mine\n")
+    assert (read_run(tmp_path).status, read_run(tmp_path).cause) == ("waiting", None)
 
 
 def test_the_log_is_kept_for_a_failed_run_only_its_last_lines_without_colours(fake_run, contents):

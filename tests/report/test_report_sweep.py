@@ -34,7 +34,7 @@ def sweep(fake_run, contents, tmp_path):
 def test_the_best_run_comes_first_and_the_broken_ones_last(sweep):
     rows = read_sweep(sweep)
     assert [row.name for row in rows] == ["1", "0", "3", "4", "2"]
-    assert [row.status for row in rows] == ["finished", "finished", "unfinished", "unfinished", "failed"]
+    assert [row.status for row in rows] == ["finished", "finished", "interrupted", "waiting", "failed"]
     assert rows[0].objective.value == 0.9 and rows[0].metrics["eval/format"] == 0.99
     assert rows[4].cause == "loss became NaN"
 

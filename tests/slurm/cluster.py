@@ -204,6 +204,12 @@ class Cluster:
         states = dict(line.split() for line in listed.splitlines())
         return states.get(job) or states.get(parent, "")  # tasks that never started share the array's
 
+    def ended(self, job: str, seconds: float = 60) -> str:
+        """Slurm's word for how a job ended, once it has: it says so a little after the run does."""
+        under_way = ("", "PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED")
+        self.wait_for(lambda: self.state(job) not in under_way, seconds)
+        return self.state(job)
+
     def wait_for(self, happens: Callable[[], object], seconds: float = 60) -> None:
         """Wait until something is true.
 

@@ -10,29 +10,26 @@ from typing import Any
 import pytest
 
 from tests.slurm.cluster import Cluster
+from tests.small_pipeline import HEAD
 
 pytestmark = pytest.mark.slurm
 
-EXPERIMENT = """\
-defaults:
-  - override /task: pipeline
-name: path
-task:
-  each:
-    choose: {accelerator: cpu}
-  stages:
+EXPERIMENT = (
+    HEAD
+    + """\
     a: {choose: {task: mine}}
-    b: {choose: {task: mine}, reward: {}, task.after: "${stage.a.folder}"}
+    b: {choose: {task: mine}, task.after: "${stage.a.folder}"}
     c: {choose: {task: mine}, task.after: "${stage.b.folder}", task.seconds: 1}
     d: {choose: {task: mine}, task.seconds: 2}
 """
+)
 PATH = ("--config-dir", "conf", "plugins=[mytasks]", "hydra/launcher=submitit_slurm", "experiment=path")
 
 
 @pytest.fixture
 def path(workplace: Path) -> Path:
     (workplace / "experiments").mkdir()
-    (workplace / "experiments/path.yaml").write_text(EXPERIMENT.replace(", reward: {}", ""))
+    (workplace / "experiments/path.yaml").write_text(EXPERIMENT)
     task = workplace / "conf/task/mine.yaml"
     task.write_text(task.read_text() + "after: null\n")
     return Path("outputs/path")
@@ -53,7 +50,7 @@ def ended(folder: Path, stage: str) -> float:
 def test_stages_wait_for_each_other_and_run_once(cluster: Cluster, path: Path) -> None:
     said = cluster.r1lab(*PATH)
     assert "4 stages in the queue; each waits for those that it needs" in said.stdout
-    assert {name: item["state"] for name, item in status(cluster, path).items()} == dict.fromkeys("abcd", "done")
+    assert {name: item["state"] for name, item in status(cluster, path).items()} == dict.fromkeys("abcd", "finished")
     assert ended(path, "a") < ended(path, "b") < ended(path, "c")
     before = cluster.run("squeue", "-h", "-t", "all", "-o", "%i").stdout
     said = cluster.r1lab(*PATH)
@@ -67,17 +64,17 @@ def test_a_failed_stage_cancels_those_after_it_and_goes_on(cluster: Cluster, pat
     assert said.returncode == 1
     found = status(cluster, path)
     assert {name: item["state"] for name, item in found.items()} == {
-        "a": "done",
+        "a": "finished",
         "b": "failed",
         "c": "cancelled",
-        "d": "done",
+        "d": "finished",
     }
     assert found["b"]["why"].startswith("the loss is gone") and found["c"]["why"] == "a job it waits for failed"
     tasks = Path("mytasks.py")
     tasks.write_text(tasks.read_text().replace('raise RunError("the loss is gone")', "pass"))
     said = cluster.r1lab(*PATH, "task.stages.b.task.how=raises")
     assert "2 stages in the queue" in said.stdout
-    assert {item["state"] for item in status(cluster, path).values()} == {"done"}
+    assert {item["state"] for item in status(cluster, path).values()} == {"finished"}
 
 
 def test_a_second_start_joins_what_is_in_the_queue_and_cancel_ends_all(cluster: Cluster, path: Path) -> None:

@@ -70,13 +70,13 @@ def test_every_outcome_is_kept_and_slurm_tells_the_truth(cluster: Cluster, workp
     assert said.returncode == 1
     sweep = sweep_of(said.stdout)
     jobs = jobs_of(sweep)
-    assert [cluster.state(jobs[number]) for number in range(4)] == ["COMPLETED", "FAILED", "FAILED", "FAILED"]
+    assert [cluster.ended(jobs[number]) for number in range(4)] == ["COMPLETED", "FAILED", "FAILED", "FAILED"]
     assert "1 (" in said.stdout and "failed: the loss is gone" in said.stdout
     assert "KeyError: 'no such key'" in said.stdout
     assert "killed by SIGKILL" in said.stdout
     assert (sweep / "sweep.html").is_file()
     told = status(cluster, sweep)
-    assert {name: item["state"] for name, item in told.items()} == dict.fromkeys("123", "failed") | {"0": "done"}
+    assert {name: item["state"] for name, item in told.items()} == dict.fromkeys("123", "failed") | {"0": "finished"}
     assert (told["0"]["step"], told["0"]["reward"], told["0"]["eval/accuracy"]) == (3, 0.25, 0.07)
     assert told["1"]["why"] == "the loss is gone"
     here = json.loads((sweep / "0/here.json").read_text())
@@ -100,7 +100,7 @@ def test_learning_rates_swept_through_the_queue_end_in_a_table(
         assert json.loads((run / "manifest.json").read_text())["status"] == "finished"
         assert RunFolder(run).read_config().trainer.learning_rate == float(rate)
         assert re.search(rf"^{number}\s+│\s+{rate} │.*finished", said.stdout, re.M), said.stdout
-    assert {cluster.state(job) for job in jobs_of(sweep).values()} == {"COMPLETED"}
+    assert {cluster.ended(job) for job in jobs_of(sweep).values()} == {"COMPLETED"}
     assert (sweep / "sweep.html").is_file()
 
 
@@ -121,7 +121,7 @@ def test_without_waiting_runs_are_looked_at_and_cancelled_later(cluster: Cluster
     assert "3 runs: 1 running, 2 queued" in cluster.r1lab("task=status").stdout
     ended = cluster.r1lab("task=cancel", f"task.run={sweep}").stdout
     assert "3 runs cancelled, 0 had ended" in ended
-    cluster.wait_for(lambda: {cluster.state(job) for job in jobs.values()} == {"CANCELLED"})
+    assert {cluster.ended(job) for job in jobs.values()} == {"CANCELLED"}
     told = status(cluster, sweep)
     assert [told[name]["state"] for name in "12"] == ["cancelled", "cancelled"]
     assert told["0"]["state"] in ("cancelled", "interrupted")

@@ -131,7 +131,7 @@ def test_ray_over_nodes_and_its_end_in_order(
     given = json.loads((workplace / "server.json").read_text())["words"]
     assert "--tensor-parallel-size 2 --pipeline-parallel-size 2" in " ".join(given)
     cluster.r1lab("task=cancel", f"task.run={sweep}")
-    cluster.wait_for(lambda: cluster.state(job) not in ("RUNNING", "COMPLETING"), 90)
+    cluster.ended(job, 90)
     cluster.wait_for(lambda: cluster.processes("raylet", "gcs_server", "server.py") == [], 60)
     ends = [line for line in log.read_text().splitlines() if line.endswith(" ends")]
     assert "the server" in ends[0]

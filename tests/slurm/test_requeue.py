@@ -51,9 +51,7 @@ class Queued:
 
     def wait_for_end(self) -> str:
         """Slurm's word for how it ended."""
-        under_way = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED")
-        self.cluster.wait_for(lambda: self.cluster.state(self.job) not in under_way, 600)
-        return self.cluster.state(self.job)
+        return self.cluster.ended(self.job, 600)
 
     def starts(self) -> int:
         """How often the run was started."""

@@ -47,8 +47,8 @@ def test_status_tells_the_others_and_names_the_broken_file(
     (left(tmp_path / "broken") / name).write_bytes(content)
     left(tmp_path / "whole")
     found = told(tmp_path, capsys)
-    assert found["whole"]["state"] == "done"
-    assert found["broken"]["state"] == "failed" and f"broken/{name} cannot be read" in found["broken"]["why"]
+    assert found["whole"]["state"] == "finished"
+    assert found["broken"]["state"] == "unreadable" and f"broken/{name} cannot be read" in found["broken"]["why"]
 
 
 @pytest.mark.parametrize("content", [*UGLY, b'{"step": "x"}\n', b"{}\n"])
@@ -57,7 +57,7 @@ def test_status_does_without_a_stream_and_a_config(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
 ) -> None:
     (left(tmp_path / "broken") / name).write_bytes(content)
-    assert told(tmp_path, capsys)["broken"]["state"] == "done"
+    assert told(tmp_path, capsys)["broken"]["state"] == "finished"
 
 
 @pytest.mark.parametrize("content", [*UGLY, b'{"stages": 3}', b'{"stages": [{"name": "a"}]}'])
@@ -68,7 +68,7 @@ def test_status_names_a_broken_pipeline_among_others(
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn/pipeline.json").write_bytes(content)
     found = told(tmp_path, capsys)
-    assert found["whole"]["state"] == "done" and "torn/pipeline.json cannot be read" in found["torn"]["why"]
+    assert found["whole"]["state"] == "finished" and "torn/pipeline.json cannot be read" in found["torn"]["why"]
 
 
 @pytest.mark.parametrize("content", [b"{", b"a: [\n", b"3\n", b"\xff\xfe"])
