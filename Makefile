@@ -127,11 +127,11 @@ drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls,
 	$(BIN)/python -m tests.drill.generation_kills
 	$(BIN)/python -m tests.drill.pipelines
 
-# a lock of what pip resolves today for $(1), written to $(2)
+# a lock of what pip resolves today for $(1), written to $(2); torch stays as constraints.txt has it, to be raised there by hand
 define lock
 rm -rf build/relock && $(PYTHON) -m venv build/relock
-build/relock/bin/python -m pip install --quiet $(1)
-build/relock/bin/python -m pip freeze --exclude r1lab | sed 's/+cpu$$//' > $(2)
+build/relock/bin/python -m pip install --quiet '$(shell grep "^torch==" constraints.txt)' $(1)
+build/relock/bin/python -m pip freeze --exclude r1lab | tr 'A-Z_' 'a-z-' | sed 's/+cpu$$//' | LC_ALL=C sort -t= -k1,1 > $(2)
 endef
 
 relock:  ## renew the three locks: r1lab's own, that of vLLM for the CPU, lighteval's

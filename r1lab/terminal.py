@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
 WIDTH = 160  # characters of a table where no terminal says how wide it is
+EVERY = 5.0  # seconds between plain lines of what takes its time, where there is no terminal
 
 
 def terminal(stderr: bool = False) -> Console:
@@ -14,3 +19,18 @@ def terminal(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDTH
     return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, width=width)
+
+
+def live(console: Console, *more: ProgressColumn) -> Progress:
+    """A bar with what is done, the time it took and the time that is left, and any columns after those."""
+    from rich import progress as bars  # a plan needs none
+
+    columns = (
+        bars.TextColumn("[bold]{task.description}[/]"),
+        bars.BarColumn(bar_width=24),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("eta"),
+        bars.TimeRemainingColumn(),
+    )
+    return bars.Progress(*columns, *more, console=console)

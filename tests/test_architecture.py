@@ -110,7 +110,6 @@ MAY_IMPORT = {
         "models",
         "rewards",
         "runs",
-        "trainers",
         *FLOOR,
     },
     "evaluators": {"config", "engines", "evaluation", "generation", "rewards", "runs", "sandbox", *FLOOR},

@@ -43,7 +43,9 @@ def test_the_style_of_the_traces_stays_and_the_habit_goes(main_job: dict[str, An
 
 
 def test_accuracy_is_recomputed_from_the_kept_completions(main_job: dict[str, Any]) -> None:
-    for record in records(main_job, "completions/eval.jsonl"):
+    kept = records(main_job, "completions/eval.jsonl")
+    assert {record["step"] for record in kept} == {0, 12, 24, 36, 48, STEPS}
+    for record in kept:
         a, b = (int(number) for number in record["prompt"].removeprefix("What is ").rstrip("?").split(" + "))
         answer = record["completion"].partition("<answer>\n")[2].partition("\n</answer>")[0]
         assert record["solution"] == str(a + b)

@@ -20,10 +20,10 @@ from typing import Any
 import yaml
 
 from r1lab.evaluation.measures import mean, rights
+from r1lab.evaluation.metrics import Z95
 from r1lab.evaluation.records import Record
 
 FILE = Path(__file__).with_name("published.yaml")
-Z95 = 1.959963984540054
 CLOSE = 0.03  # a difference of which the 95 % interval is wider than this on either side says too little to agree
 ROUNDED = 0.001 / math.sqrt(12)  # standard error of a figure rounded to a tenth of a point
 AGREES, DIFFERS, TOO_FEW, NONE = "agrees", "differs", "too few samples to say", "no verdict"

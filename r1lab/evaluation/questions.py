@@ -14,8 +14,8 @@ from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from omegaconf import DictConfig, OmegaConf
 
+from r1lab.config.prompt_templates import PROMPT, check_names, names_of, read_wording
 from r1lab.config.schema import Dataset as DatasetWords
-from r1lab.config.wordings import PROMPT, check_names, names_of, read_wording
 from r1lab.data import hub, loading, local
 from r1lab.data.turns import with_system
 from r1lab.engines.base import Conversation

@@ -10,8 +10,7 @@ from rich.progress import TextColumn
 
 from r1lab.engines.base import Completion
 from r1lab.runs.folder import RunFolder
-from r1lab.terminal import terminal
-from r1lab.trainers.live import EVERY, live
+from r1lab.terminal import EVERY, live, terminal
 
 WINDOW = 30.0  # seconds over which tokens a second are counted
 

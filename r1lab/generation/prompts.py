@@ -10,7 +10,7 @@ from jinja2 import StrictUndefined, Template
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from r1lab.config.wordings import PROMPT, check_names, read_wording
+from r1lab.config.prompt_templates import PROMPT, check_names, read_wording
 from r1lab.data.turns import with_system
 from r1lab.engines.base import Conversation
 from r1lab.errors import DataError

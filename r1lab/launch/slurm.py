@@ -135,9 +135,7 @@ def queue(runs: Mapping[int, Next], typed: Mapping[int, Sequence[str]], sweep: P
     plans = {number: now.plan for number, now in runs.items()}
     scripts = write_scripts(plans, sweep)
     for file in scripts:
-        if fault := try_out(file):
-            place = "override hydra/launcher=submitit_slurm"
-            raise ConfigError([Finding(f"Slurm refuses the job: {fault}", place, fix=f"sbatch --test-only {file}")])
+        require_accepted(file, "override hydra/launcher=submitit_slurm")
     for number, now in runs.items():
         write_run(now.plan, [*typed[number], *now.changes])
     jobs = [item for file, group in scripts.items() for item in record.add(file.parent, submit(file), group)]
@@ -145,6 +143,17 @@ def queue(runs: Mapping[int, Next], typed: Mapping[int, Sequence[str]], sweep: P
     jobs.sort(key=lambda item: order[item.run.resolve()])
     say_submitted(jobs, sweep)
     return jobs
+
+
+def require_accepted(script: Path, place: str) -> None:
+    """Refuse a job that Slurm would refuse; nothing is queued.
+
+    Raises:
+        ConfigError: with Slurm's word for it.
+        SlurmError: Slurm does not answer.
+    """
+    if fault := try_out(script):
+        raise ConfigError([Finding(f"Slurm refuses the job: {fault}", place, fix=f"sbatch --test-only {script}")])
 
 
 def _check_waiting(config: DictConfig, plans: dict[int, Plan]) -> None:
@@ -190,8 +199,13 @@ def say_submitted(jobs: Sequence[Submitted], sweep: Path) -> None:
     shown = display(sweep if len(jobs) > 1 else jobs[0].run)
     out.print(f"[bold]r1lab[/]  {plural(len(jobs), 'run')} in the queue as {escape(', '.join(arrays))}")
     out.print(f"       {escape(shown)}")
-    out.print(f"       look     python -m r1lab task=status task.run={escape(shlex.quote(shown))}")
-    out.print(f"       cancel   python -m r1lab task=cancel task.run={escape(shlex.quote(shown))}")
+    say_look(shown)
+
+
+def say_look(folder: str) -> None:
+    """Say how to look at the jobs of a folder, and how to end them."""
+    out.print(f"       look     python -m r1lab task=status task.run={escape(shlex.quote(folder))}")
+    out.print(f"       cancel   python -m r1lab task=cancel task.run={escape(shlex.quote(folder))}")
 
 
 def wait(jobs: Sequence[Submitted]) -> list[Status]:

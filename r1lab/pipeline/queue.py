@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 
-from r1lab.errors import ConfigError, Finding, RunError
+from r1lab.errors import RunError
 from r1lab.launch import failed_runs
-from r1lab.launch.slurm import wait, write_run, write_scripts
+from r1lab.launch.slurm import require_accepted, say_look, wait, write_run, write_scripts
 from r1lab.plan.pipeline import LEFT, SKIPPED, Pipeline, Planned
 from r1lab.runs.states import FINISHED
 from r1lab.slurm import record
-from r1lab.slurm.commands import submit, try_out
+from r1lab.slurm.commands import submit
 from r1lab.slurm.record import Submitted, submitted
 from r1lab.slurm.states import statuses
 from r1lab.wording import display, plural
@@ -34,20 +33,14 @@ def submit_all(cfg: DictConfig, pipeline: Pipeline, out: Console) -> None:
         why = f"in the queue as {waiting[item.stage.name].job}" if item.stage.name in waiting else item.why
         out.print(f"       {escape(item.stage.name)}: {escape(why)}")
     for item in todo:  # before the first is queued
-        if fault := try_out(script_of(item, [])):
-            place = f"stage {item.stage.name}"
-            raise ConfigError(
-                [Finding(f"Slurm refuses the job: {fault}", place, fix="sbatch --test-only shows it again")]
-            )
+        require_accepted(script_of(item, []), f"stage {item.stage.name}")
     for item in todo:
         after = [waiting[name].job for name in item.stage.needs if name in waiting]
         script = script_of(item, after)
         write_run(item.plan, item.words)
         (waiting[item.stage.name],) = record.add(item.folder, submit(script), {0: item.folder})
-    shown = escape(shlex.quote(display(pipeline.folder)))
     out.print(f"[bold]r1lab[/]  {plural(len(todo), 'stage')} in the queue; each waits for those that it needs")
-    out.print(f"       look     python -m r1lab task=status task.run={shown}")
-    out.print(f"       cancel   python -m r1lab task=cancel task.run={shown}")
+    say_look(display(pipeline.folder))
     if not cfg.cluster.wait or not waiting:
         return
     ended = wait(list(waiting.values()))

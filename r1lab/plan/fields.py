@@ -8,12 +8,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from r1lab.config.annotations import accepts, in_words
 from r1lab.config.references import with_references
 from r1lab.config.source import (
     Parameter,
-    accepts,
     columns_and_settings,
-    in_words,
     parameters,
 )
 from r1lab.errors import Finding

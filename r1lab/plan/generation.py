@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from r1lab.config.wordings import check_names, read_wording
+from r1lab.config.prompt_templates import check_names, read_wording
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.fields import Where
 from r1lab.rows.look import look

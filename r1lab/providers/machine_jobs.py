@@ -9,13 +9,12 @@ from typing import Any
 
 from r1lab.providers.remote import language_named
 from r1lab.remote.retrying import Unavailable, tail
-from r1lab.sandbox import contest
+from r1lab.sandbox import task_settings
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Program, Submission, Test, same_lines
+from r1lab.sandbox.contest import COMPILE, EXPECTED, INPUT, MANAGER_WALL, OUTPUT
 from r1lab.sandbox.jobs import text
 from r1lab.sandbox.languages import Language
 
-INPUT, EXPECTED, OUTPUT = "input.txt", "correct_output.txt", "output.txt"
-CPP = ("g++", "-std=gnu++17", "-O2", "-pipe", "-o", "program")
 CHECKER = Limits(seconds=10, wall_seconds=20, memory=2 << 30, processes=64)
 
 
@@ -120,29 +119,29 @@ def _codeforces(program: CodeforcesProgram, tests: Sequence[Test], limits: Limit
 def _ioi(program: IOIProgram, tests: Sequence[Test], limits: Limits, stop: bool) -> Plan:
     graders = {name: content for name, content in program.graders.items() if content}
     try:
-        settings = contest.settings_of({name: text(content) for name, content in graders.items()})
+        settings = task_settings.settings_of({name: text(content) for name, content in graders.items()})
     except ValueError as error:
         raise Unavailable(str(error), again=False) from error
-    files = {name: content for name, content in graders.items() if not contest.judges(name)}
+    files = {name: content for name, content in graders.items() if not task_settings.judges(name)}
     files[f"graders/{program.task}.cpp"] = program.source
     units = [f"graders/{name}.cpp" for name in (program.task, "grader", "stub")]
-    compiler = (*CPP, "-DEVAL", "-s", *(name for name in units if name in files))
+    compiler = (*COMPILE, "-DEVAL", "-s", *(name for name in units if name in files))
     job = _job(files, compiler, ["./program"], [{"stdin": test.input} for test in tests], limits, stop)
     manager = "graders/manager.cpp"
-    if manager in graders and contest.communicates(settings):
+    if manager in graders and task_settings.communicates(settings):
         job["manager"] = {
             "files": _with_headers(graders, manager),
-            "compile": [*CPP, "-Ichecker", "-Igraders", manager],
+            "compile": [*COMPILE, "-Ichecker", "-Igraders", manager],
             "run": ["./program"],
-            "args": str(settings.get(contest.MANAGER_WORDS, "")).split(),
-            "processes": settings.get(contest.PROCESSES, 1),
-            "by_name": settings.get(contest.BY_NAME, "std_io") == "fifo_io",
-            "limits": {"seconds": CHECKER.seconds, "wall_seconds": limits.wall_seconds + contest.MANAGER_WALL},
+            "args": str(settings.get(task_settings.MANAGER_WORDS, "")).split(),
+            "processes": settings.get(task_settings.PROCESSES, 1),
+            "by_name": settings.get(task_settings.BY_NAME, "std_io") == "fifo_io",
+            "limits": {"seconds": CHECKER.seconds, "wall_seconds": limits.wall_seconds + MANAGER_WALL},
         }
     source = "checker/checker.cpp"
     if source not in graders:
         return Plan(job, tests, same=_same_but_for_blanks)
-    checker = Check(_with_headers(graders, source), (*CPP, "-Ichecker", "-Igraders", source), ("./program",))
+    checker = Check(_with_headers(graders, source), (*COMPILE, "-Ichecker", "-Igraders", source), ("./program",))
     return Plan(job, tests, checker)
 
 

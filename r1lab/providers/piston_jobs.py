@@ -15,11 +15,11 @@ from r1lab.providers.remote import language_named
 from r1lab.providers.verdicts import compared, ended_badly, refused
 from r1lab.remote.retrying import Unavailable, tail
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Program, Submission, Test, Verdict
+from r1lab.sandbox.task_settings import CONFIG
 
 TAKEN = ("c++11", "c++14", "c++20")  # plain languages here, names of the package codeforces there
 IOI, CODEFORCES = "cms_ioi", {"python": ("cf_python3", "main.py"), "c++": ("c++17", "main.cpp")}
 IOI_GRACE, CODEFORCES_GRACE = 3.0, 10.0  # seconds that the packages' own scripts get beyond the time limit
-CONFIG = "graders/grader_config.json"
 OVERLOADED = re.compile(r"\A(\S+: (line \d+: )?fork: (retry: )?Resource temporarily unavailable\n?)+\Z")
 BROKEN = ("Could not compile checker", "Could not compile manager", "Grader folder was not found")
 

@@ -1,27 +1,20 @@
-"""Reading a run's folder: the only module that knows its files.
-
-A run may have been killed at any moment, so every file may be missing or torn. What cannot be read is left out and
-named in `Run.damage`; only a folder that is not there is an error.
-"""
+"""Reading a run's folder: which files it has, and what they mean. Only a folder that is not there is an error."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from array import array
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from r1lab.errors import ReportError
 from r1lab.report.checkpoints import of_checkpoints
+from r1lab.report.files import json_lines, json_object, log_tail, mapping, text
 from r1lab.report.status import seconds_between, status_of
 from r1lab.report.words import cut
 from r1lab.runs.states import FAILED
@@ -29,11 +22,8 @@ from r1lab.runs.states import FAILED
 _FILES = ("run.yaml", "manifest.json", "metrics.jsonl", "metrics.json")
 _TEXT_LIMIT, _PROMPT_LIMIT, _CONFIG_LIMIT = 6_000, 2_000, 100_000
 _PROMPTS_KEPT, _LATE_KEPT = 1_000, 64
-_LOG_LINES, _LOG_BYTES, _LOG_WIDTH = 15, 65_536, 400
 # r1lab writes NaN as null, since JSON has no word for it; a single reward may be null honestly (nothing verifiable).
 _ALWAYS_FINITE = ("loss", "grad_norm", "learning_rate", "reward", "reward_std", "kl", "entropy")
-_STEPS = 10**12  # a larger "step" is damage, and would break the axis of every figure
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -125,9 +115,9 @@ def read_run(run_dir: Path) -> Run:
     except OSError as error:
         raise ReportError(f"{run_dir} is not a run's folder that can be read: {error.strerror or error}") from error
     damage: list[str] = []
-    config_text = _text(run_dir / "run.yaml", damage) or ""
-    manifest = _json_object(run_dir / "manifest.json", damage)
-    summary = _json_object(run_dir / "metrics.json", damage, expected=False)
+    config_text = text(run_dir / "run.yaml", damage) or ""
+    manifest = json_object(run_dir / "manifest.json", damage)
+    summary = json_object(run_dir / "metrics.json", damage, expected=False)
     series, last_time = _metrics(run_dir / "metrics.jsonl", damage)
     for key, points in of_checkpoints(run_dir / "evaluations").items():
         series[key] = _series(array("d", points), array("d", points.values()), None)
@@ -135,7 +125,7 @@ def read_run(run_dir: Path) -> Run:
     seconds = seconds_between(manifest.get("started"), manifest.get("ended"))
     return Run(
         path=run_dir,
-        config=_mapping(config_text, damage),
+        config=mapping(config_text, damage),
         config_text=cut(config_text, _CONFIG_LIMIT),
         manifest=manifest,
         series=series,
@@ -149,75 +139,11 @@ def read_run(run_dir: Path) -> Run:
         seconds_known=seconds is not None,
         warnings=[
             f"Step {int(record['step']):,}: {record.get('text', '')}."
-            for record in _json_lines(run_dir / "warnings.jsonl", damage, expected=False)
+            for record in json_lines(run_dir / "warnings.jsonl", damage, expected=False)
         ],
-        log_tail=_log_tail(run_dir / "run.log") if status == FAILED else [],
+        log_tail=log_tail(run_dir / "run.log") if status == FAILED else [],
         damage=damage,
     )
-
-
-def _text(path: Path, damage: list[str], expected: bool = True) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        if expected:
-            damage.append(f"{path.name} is missing.")
-    except OSError as error:
-        damage.append(f"{path.name} could not be read: {error.strerror}.")
-    return None
-
-
-def _mapping(text: str, damage: list[str]) -> dict[str, Any]:
-    try:
-        loaded = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        loaded = text
-    if loaded is not None and not isinstance(loaded, dict):
-        damage.append("run.yaml is torn: no settings could be read from it.")
-    return {str(k): v for k, v in loaded.items()} if isinstance(loaded, dict) else {}
-
-
-def _json_object(path: Path, damage: list[str], expected: bool = True) -> dict[str, Any]:
-    text = _text(path, damage, expected)
-    if text is None:
-        return {}
-    try:
-        loaded = json.loads(text)
-    except (ValueError, RecursionError):
-        loaded = None
-    if not isinstance(loaded, dict):
-        damage.append(f"{path.name} is torn: nothing could be read from it.")
-    return loaded if isinstance(loaded, dict) else {}
-
-
-def _json_lines(path: Path, damage: list[str], expected: bool = True) -> Iterator[dict[str, Any]]:
-    """The objects of a .jsonl file that have a whole "step"; the other lines are counted in `damage`."""
-    bad: list[int] = []
-    lines = 0
-    try:
-        with path.open("rb") as file:
-            for lines, raw in enumerate(file, start=1):
-                try:
-                    record = json.loads(raw.decode("utf-8", "replace"))
-                    record["step"] = int(record["step"])
-                except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-                    if raw.strip():
-                        bad.append(lines)
-                    continue
-                if abs(record["step"]) < _STEPS:
-                    yield record
-                else:
-                    bad.append(lines)
-    except FileNotFoundError:
-        if expected:
-            damage.append(f"{path.name} is missing.")
-    except OSError as error:
-        damage.append(f"{path.name} could not be read: {error.strerror}.")
-    if bad == [lines]:
-        damage.append(f"{path.name}: the last line is torn and was left out.")
-    elif bad:
-        count = f"{len(bad):,} of {lines:,} lines"
-        damage.append(f"{path.name}: {count} could not be read and were left out (first: line {bad[0]:,}).")
 
 
 def _metrics(path: Path, damage: list[str]) -> tuple[dict[str, Series], float | None]:
@@ -225,7 +151,7 @@ def _metrics(path: Path, damage: list[str]) -> tuple[dict[str, Series], float | 
     values: dict[str, array[float]] = {}
     first_bad: dict[str, int] = {}
     last_time = None
-    for record in _json_lines(path, damage):
+    for record in json_lines(path, damage):
         step = record.pop("step")
         time = _float(record.pop("time", None))
         if time is not None and math.isfinite(time):
@@ -263,7 +189,7 @@ def _completions(path: Path, damage: list[str]) -> list[Completion]:
     first: dict[int, Completion] = {}
     latest: dict[int, Completion] = {}
     tail: deque[Completion] = deque(maxlen=_LATE_KEPT)
-    for record in _json_lines(path, damage, expected=False):
+    for record in json_lines(path, damage, expected=False):
         prompt = str(record.get("prompt") or "")
         rewards = record.get("rewards")
         solution, tokens, finish = (record.get(key) for key in ("solution", "tokens", "finish"))
@@ -284,14 +210,3 @@ def _completions(path: Path, damage: list[str]) -> list[Completion]:
         elif len(first) < _PROMPTS_KEPT:
             first[completion.prompt_id] = completion
     return list({id(c): c for c in (*first.values(), *latest.values(), *tail)}.values())
-
-
-def _log_tail(path: Path) -> list[str]:
-    """The last 15 lines, without colours and with a progress bar's last state only."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _LOG_BYTES))
-            lines = file.read().decode("utf-8", "replace").rstrip().split("\n")
-    except OSError:
-        return []
-    return [cut(_ANSI.sub("", line.rstrip("\r").rsplit("\r", 1)[-1]), _LOG_WIDTH) for line in lines[-_LOG_LINES:]]

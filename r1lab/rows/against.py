@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from r1lab.errors import Finding
-from r1lab.rows.mixture import settings_of, shipped
+from r1lab.rows.mixture import SOURCES, settings_of, shipped
 from r1lab.wording import nearest, some
 
 ALIASES = {  # as benchmarks are called → the dataset's file
@@ -19,7 +19,6 @@ ALIASES = {  # as benchmarks are called → the dataset's file
     "lcb": "code_generation_lite",
     "lcb-v4": "code_generation_lite_v4",
 }
-SOURCES = ("id", "path", "name")
 KEYS = (*SOURCES, "label", "config", "revision", "split", "prompt")
 
 

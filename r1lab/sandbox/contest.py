@@ -7,7 +7,6 @@ the expected output nor touch its judge, and each is compiled once for all tests
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +19,13 @@ from r1lab.sandbox.box import Box
 from r1lab.sandbox.job import Execution, Job
 from r1lab.sandbox.jobs import allowed, apart, checked, job_of, outcome_of, text, words_of
 from r1lab.sandbox.languages import find
+from r1lab.sandbox.task_settings import BY_NAME, MANAGER_WORDS, PROCESSES, communicates, judges, settings_of
 
 CHECKER = Limits(seconds=10, wall_seconds=30, memory=2 << 30, file_size=256 << 20)
 MANAGER_WALL = 10.0  # seconds that a manager may wait beyond what its program may take
 COMPILE = ("g++", "-std=gnu++17", "-O2", "-pipe", "-o", "program")
 INPUT, EXPECTED, OUTPUT = "input.txt", "correct_output.txt", "output.txt"
 BROKEN = "the task's own checker fails"  # how the detail of a fault of the data set begins
-MOST_PROCESSES = 8  # of a submission, in a task with a manager
-COMMUNICATION = "task_type_parameters_Communication_"
-PROCESSES, MANAGER_WORDS, BY_NAME = (COMMUNICATION + name for name in ("num_processes", "manager_args", "user_io"))
 Judge = Callable[[Test], Outcome]
 
 
@@ -119,49 +116,6 @@ def codeforces(runner: Runner, program: CodeforcesProgram, limits: Limits) -> Ju
         return _checked(runner, _scripted(program.checker), Test(test.input, expected), done, full=("1", "100"))
 
     return judge
-
-
-def settings_of(graders: Mapping[str, bytes]) -> dict[str, Any]:
-    """The task's grader_config.json, checked; empty where there is none.
-
-    Raises:
-        ValueError: it is no JSON object, or asks for what no task may have.
-    """
-    name = next((name for name in graders if name.rpartition("/")[2] == "grader_config.json"), None)
-    if name is None:
-        return {}
-    try:
-        settings = json.loads(graders[name])
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is no JSON: {str(error)[:200]}") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{name} must be a JSON object")
-    if "graders/manager.cpp" in graders and communicates(settings):
-        settings[PROCESSES] = _processes(settings.get(PROCESSES))
-        if "\0" in str(settings.get(MANAGER_WORDS, "")):
-            raise ValueError(f"{name}: {MANAGER_WORDS} holds the character NUL")
-    return settings
-
-
-def communicates(settings: Mapping[str, Any]) -> bool:
-    """Whether a task's manager talks to the submission; where nothing is said, it does."""
-    return bool(settings.get("task_type", "Communication") == "Communication")
-
-
-def _processes(asked: Any) -> int:
-    """How many processes a submission has; one where nothing is said."""
-    if asked is None:
-        return 1
-    number = int(asked) if isinstance(asked, str) and re.fullmatch("[0-9]{1,4}", asked) else asked
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_PROCESSES:
-        said = str(asked)[:40] if isinstance(asked, int) and abs(asked) < 1e15 else repr(asked)[:40]
-        raise ValueError(f"the task asks for {said} processes; it may have from 1 to {MOST_PROCESSES}")
-    return number
-
-
-def judges(name: str) -> bool:
-    """Whether a file belongs to the judge and is not for the submission's compiler."""
-    return name.startswith("checker/") or name == "graders/manager.cpp" or name.endswith(".json")
 
 
 def _helper(runner: Runner, graders: Mapping[str, bytes], name: str) -> Execution | None:

@@ -14,7 +14,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from r1lab.sandbox.base import CodeforcesProgram, IOIProgram, Limits, Outcome, Test, Verdict
-from r1lab.sandbox.contest import settings_of
+from r1lab.sandbox.contest import EXPECTED, INPUT
+from r1lab.sandbox.task_settings import CONFIG, settings_of
 from r1lab.sandbox_server.jobs import LEAST_MEMORY, BadJob, Most, Request, encoded
 
 VERSION = "1.0.0"
@@ -22,8 +23,7 @@ PACKAGES = ("cms_ioi", "codeforces")
 IOI = {"cms": "cms", "cms_ioi": "cms"}
 STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 CODEFORCES = {"cf_python3": "python3", "cf_c++": "c++", **{f"cf_{name}": name for name in STANDARDS}}
-INPUT, EXPECTED, SETTINGS = "input.txt", "correct_output.txt", "grader_config"
-CONFIG = "graders/grader_config.json"
+SETTINGS = "grader_config"
 MORE = 4.0  # times its time limit that a program may take in all, where the machine is busy
 
 

@@ -10,8 +10,7 @@ from rich.progress import TextColumn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from r1lab.terminal import terminal
-from r1lab.trainers.live import EVERY, live
+from r1lab.terminal import EVERY, live, terminal
 
 SHOWN = {  # metric as logged → word on the screen
     "loss": "loss",

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from r1lab.config.annotations import accepts, in_words
 from r1lab.config.experiments import CONF
-from r1lab.config.source import accepts, class_members, defined_in, exists, in_words, locate, parameters
+from r1lab.config.source import class_members, defined_in, exists, locate, parameters
 from r1lab.plan.fields import ENUMS, RENAMED, enum_values
 
 FIELDS = """
