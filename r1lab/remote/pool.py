@@ -55,7 +55,7 @@ class Pool:
     ):
         self.endpoints = [Endpoint(url) for url in urls]
         self.per_endpoint, self.discover, self.patience = per_endpoint, discover, patience
-        self._changed = asyncio.Condition()
+        self._waiting: set[asyncio.Future[None]] = set()
         self._looked = -math.inf
         self._silent: float | None = None  # since when none has answered, not even to ask for a rest
 
@@ -70,6 +70,25 @@ class Pool:
             Unavailable: none has answered for `patience` seconds.
         """
         avoided = set(avoid)
+<<<<<<< HEAD
+        gives_up = None
+        while True:
+            now = time.monotonic()
+            up = [item for item in self.endpoints if item.rests_until <= now]
+            free = [item for item in up if item.busy < self.room(item)]
+            if preferred := [item for item in free if item not in avoided] or free:
+                least = min(item.busy for item in preferred)
+                chosen = random.choice([item for item in preferred if item.busy == least])
+                chosen.busy += 1
+                return chosen
+            if up:
+                gives_up = None
+            else:
+                gives_up = gives_up or now + self.patience
+                if now >= gives_up:
+                    raise Unavailable(f"no endpoint answers: {', '.join(item.url for item in self.endpoints)}")
+                if await self._look(now):
+=======
         since = time.monotonic() if since is None else since
         async with self._changed:
             while True:
@@ -93,7 +112,22 @@ class Pool:
                     async with asyncio.timeout(max(0.01, soonest - now)):  # wait_for may lose a cancellation (3.11)
                         await self._changed.wait()
                 except TimeoutError:
+>>>>>>> main
                     continue
+            soonest = min((item.rests_until for item in self.endpoints if item.rests_until > now), default=now + 1)
+            await self._change(max(0.01, min(soonest, gives_up or soonest) - now))
+
+    async def _change(self, longest: float) -> None:
+        """Until an endpoint is given back, or for so many seconds.
+
+        No condition and no lock: a waiter of those that is cancelled twice, as a group's are, may leave the lock taken.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await asyncio.wait([waiter], timeout=longest)
+        finally:
+            self._waiting.discard(waiter)
 
     def room(self, endpoint: Endpoint) -> int:
         """Requests that an endpoint may have at once: one, to try it, after a failure."""
@@ -107,6 +141,21 @@ class Pool:
             failed: whether it did not answer, so that it is left alone for a while.
             rest: seconds that it asked to be left alone.
         """
+<<<<<<< HEAD
+        endpoint.busy -= 1
+        if failed:
+            endpoint.failures += 1
+            pause = min(LONGEST_REST, REST * 2 ** (endpoint.failures - 1))
+            endpoint.rests_until = time.monotonic() + pause * random.uniform(0.75, 1.0)
+            log.warning("endpoint %s does not answer; tried again in %.0f s", endpoint.url, pause)
+        elif rest:
+            endpoint.rests_until = time.monotonic() + min(rest, LONGEST_REST)
+        else:
+            endpoint.failures = 0
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+=======
         async with self._changed:
             endpoint.busy -= 1
             now = time.monotonic()
@@ -127,6 +176,7 @@ class Pool:
             elif self._silent is None:
                 self._silent = now
             self._changed.notify_all()
+>>>>>>> main
 
     async def _look(self, now: float) -> bool:
         """Look for endpoints that are not known yet; whether there are any."""
