@@ -188,10 +188,17 @@ class Store:
         self.made[raw] = self.made.get(raw, 0) | 1 << index
 
     def _entries(self, segment: Path) -> NDArray[Any]:
-        """A segment's index, with what its data holds beyond it: a kill may fall between the two."""
+        """A segment's index as far as its data goes, with what the data holds beyond it.
+
+        A kill may fall between the two; a crash of the machine, or a copy that was cut off, may leave either behind.
+        """
         file = segment.with_suffix(".index")
         raw = file.read_bytes() if file.exists() else b""
         entries = np.frombuffer(raw[: len(raw) - len(raw) % ENTRY.itemsize], ENTRY)
+        entries = entries[entries["offset"] + entries["length"] <= segment.stat().st_size]
+        with segment.open("rb") as data:
+            while len(entries) and _read(data, entries[-1]) is None:
+                entries = entries[:-1]
         end = int(entries["offset"][-1] + entries["length"][-1]) if len(entries) else 0
         late = [
             (bytes.fromhex(line["key"]), line["index"], offset, length)
@@ -215,18 +222,24 @@ class Lookup:
         self.files: dict[int, BinaryIO] = {}
 
     def __call__(self, key: str, index: int) -> dict[str, Any] | None:
-        """The record, None where there is none."""
+        """The record, None where there is none.
+
+        Raises:
+            StorageError: a segment holds something else where it should stand.
+        """
         name = _names(np.array([bytes.fromhex(key)], "S16"), np.array([index], "<u4"))[0]
         place = int(np.searchsorted(self.names, name))
         if place == len(self.names) or self.names[place] != name:
             return None
         number, entry = int(self.numbers[place]), self.entries[place]
-        offset, length = int(entry["offset"]), int(entry["length"])
         file = self.files.get(number)
         if file is None:
             file = self.files[number] = self.segments[number].open("rb")
-        file.seek(offset)
-        record: dict[str, Any] = json.loads(file.read(length))
+        record = _read(file, entry)
+        if record is None:
+            what = f"{self.segments[number]} is broken at byte {entry['offset']}"
+            fix = f"rm {self.segments[number].with_suffix('.index')}; what is whole is found, and the rest made again"
+            raise StorageError(f"{what}\n    fix      {fix}")
         return record
 
     def __enter__(self) -> Lookup:
@@ -261,13 +274,24 @@ def _located(segment: Path, start: int) -> Iterator[tuple[dict[str, Any], int, i
         offset = start
         for raw in file:
             length = len(raw)
-            if raw.endswith(b"\n"):
-                try:
-                    record = json.loads(raw)
-                    bytes.fromhex(record["key"])
-                    int(record["index"])
-                except (ValueError, KeyError, TypeError):
-                    record = None  # torn by a crash of the machine
-                if record is not None:
-                    yield record, offset, length
+            if raw.endswith(b"\n") and (record := _record(raw)) is not None:
+                yield record, offset, length
             offset += length
+
+
+def _read(file: BinaryIO, entry: np.void) -> dict[str, Any] | None:
+    """The record that an entry of the index means; None where something else stands there."""
+    file.seek(int(entry["offset"]))
+    record = _record(file.read(int(entry["length"])))
+    known = (bytes(entry["key"]).ljust(16, b"\0").hex(), int(entry["index"]))
+    return record if record and (record["key"], record["index"]) == known else None
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record of a line; None for one that is none, as a crash of the machine may leave it."""
+    try:
+        record = json.loads(line)
+        fine = len(bytes.fromhex(record["key"])) == 16 and 0 <= record["index"] < 2**32
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return record if fine and type(record["index"]) is int else None

@@ -132,6 +132,57 @@ def test_a_torn_end_loses_only_the_last_line(tmp_path, cut):
         assert store.missing(A, 3) == [2]
 
 
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("cut", [1, 30, 70, 200])
+def test_an_index_that_is_ahead_of_its_data_promises_nothing(tmp_path, cut, zeros):
+    """A crash of the machine may keep the index and lose the data, or leave zeros in its place."""
+    with Store(tmp_path) as store:
+        for index in range(4):
+            store.add(A, index, {"completion": str(index)})
+    (segment,) = tmp_path.glob("*.jsonl")
+    lines = segment.read_bytes()
+    whole = lines[:-cut].count(b"\n")
+    segment.write_bytes(lines[:-cut] + b"\0" * cut * zeros)
+    with Store(tmp_path) as store:
+        assert store.missing(A, 4) == list(range(whole, 4))
+        for index in range(whole, 4):
+            store.add(A, index, {"completion": f"again {index}"})
+        with store.lookup() as lookup:
+            said = [lookup(A, index)["completion"] for index in range(4)]
+    assert said == [str(index) if index < whole else f"again {index}" for index in range(4)]
+
+
+def test_data_that_is_broken_in_its_middle_is_named(tmp_path):
+    with Store(tmp_path) as store:
+        for index in range(3):
+            store.add(A, index, {"completion": str(index)})
+    (segment,) = tmp_path.glob("*.jsonl")
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(lines[0] + b"\0" * len(lines[1]) + lines[2])
+    with Store(tmp_path) as store, store.lookup() as lookup:
+        assert lookup(A, 2)["completion"] == "2"
+        with pytest.raises(StorageError, match=r"is broken at byte .*\n    fix      rm .*\.index"):
+            lookup(A, 1)
+    segment.with_suffix(".index").unlink()
+    with Store(tmp_path) as store:
+        assert store.missing(A, 3) == [1, 2]  # the zeros have no end of a line: they are a part of the next
+
+
+def test_lines_of_others_are_left_out(tmp_path):
+    with Store(tmp_path) as store:
+        store.add(A, 0, {"completion": "0"})
+    odd = [
+        {"key": A, "index": -1},
+        {"key": A, "index": 2**40},
+        {"key": A, "index": "1"},
+        {"key": "ab", "index": 1},
+        [1],
+    ]
+    (tmp_path / "odd.jsonl").write_text("".join(json.dumps(line) + "\n" for line in odd) + "[" * 100_000 + "\n")
+    with Store(tmp_path) as store:
+        assert store.missing(A, 3) == [1, 2]
+
+
 def test_data_without_an_index_is_found(tmp_path):
     with Store(tmp_path) as store:
         for index in range(3):

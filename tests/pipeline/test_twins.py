@@ -26,7 +26,7 @@ SHORT = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", SHORT)
 def test_a_twin_in_short_gains_over_its_base(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
