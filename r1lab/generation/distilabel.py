@@ -29,6 +29,9 @@ from r1lab.generation.own import Drawn, OnMade
 WORKER = "r1lab.generation.distilabel_worker"
 STOP_SECONDS = 20.0
 SHOWN = 600  # characters of its log's end
+TOKENLESS = "InvalidAuthToken"  # what Ray says of a driver that does not show the cluster's token
+TOKEN_FIX = "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH=FILE with the cluster's token, in the environment"
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 class DistilabelEngine:
@@ -60,9 +63,8 @@ class DistilabelEngine:
         command = [sys.executable, "-m", WORKER, str(send)]
         folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self.child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[send], process_group=0
-            )
+            out: dict[str, Any] = {"stdout": log, "stderr": log, "pass_fds": [send]}
+            self.child = subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, process_group=0, **out)
         os.close(send)
         self.replies = os.fdopen(receive, encoding="utf-8")
 
@@ -124,6 +126,8 @@ class DistilabelEngine:
             reply = json.loads(line)
             if "done" in reply:
                 break
+            if "failed" in reply:
+                raise self._ended(reply["failed"])
             missing.discard(reply["place"])
             yield reply["place"], [made_of(item) for item in reply["completions"]]
         else:
@@ -131,9 +135,18 @@ class DistilabelEngine:
         for place in sorted(missing):
             yield place, [made_of({"error": f"distilabel gave none; see {self.log}"}) for _ in range(sampling.n)]
 
-    def _ended(self) -> EngineError:
-        text = self.log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:]
-        return EngineError(f"distilabel ended before its work was done\n    log      {self.log}\n{text}")
+    def _ended(self, why: str = "") -> EngineError:
+        what = f"distilabel ended before its work was done\n    log      {self.log}"
+        if TOKENLESS in why:
+            what += f"\n    fix      {TOKEN_FIX}"
+        last = self.log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:]
+        return EngineError(f"{what}\n{why[:SHOWN] or last}")
+
+
+def environment() -> dict[str, str]:
+    """This process's environment; Ray shows a cluster the token that the user has only where it is told to."""
+    there = any(name in os.environ for name in TOKENS) or (Path.home() / ".ray/auth_token").is_file()
+    return {**({"RAY_AUTH_MODE": "token"} if there else {}), **os.environ}
 
 
 def row_of(prompt: Conversation, place: int) -> dict[str, Any]:

@@ -1,17 +1,19 @@
 """The process that runs distilabel's pipelines, `python -m r1lab.generation.distilabel_worker FD`.
 
 It reads a line of JSON for each pipeline and writes, to the file descriptor FD, a line for each prompt and then
-{"done": true}.
+{"done": true}; or {"failed": why}, with which it ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,7 +21,6 @@ import openai
 from distilabel.models import OpenAILLM
 from distilabel.models.llms.utils import prepare_output
 from distilabel.pipeline import Pipeline
-from distilabel.pipeline.ray import RayPipeline
 from distilabel.steps.tasks import TextGeneration
 
 from r1lab.engines.base import seed_of
@@ -28,7 +29,7 @@ from r1lab.engines.server import TOO_LONG
 from r1lab.engines.stored import record_of
 from r1lab.processes.leash import die_with
 
-LEAST_CPUS = 4  # that a local Ray says it has: an actor each for the rows and the clients
+FAILED = 1  # exit code
 
 
 class KeptLLM(OpenAILLM):
@@ -75,7 +76,7 @@ def run(work: dict[str, Any], out: TextIO) -> None:
     """One pipeline."""
     cache = Path(work["cache"])
     name = f"r1lab-{uuid.uuid4().hex[:12]}"
-    with pipeline_of(work["ray"], name, cache) as pipeline:
+    with pipeline_of(work["ray"], name, cache, lambda why: fail(out, why)) as pipeline:
         llm = KeptLLM(
             model=work["model"],
             base_url=work["url"],
@@ -108,14 +109,14 @@ def run(work: dict[str, Any], out: TextIO) -> None:
     shutil.rmtree(cache, ignore_errors=True)
 
 
-def pipeline_of(ray: str | None, name: str, cache: Path) -> Any:
+def pipeline_of(ray: str | None, name: str, cache: Path, on_death: Callable[[str], None]) -> Any:
     """A pipeline that runs here, or on Ray."""
     if ray is None:
         return Pipeline(name=name, cache_dir=cache)
-    if ray == "local":
-        cpus = max(LEAST_CPUS, os.cpu_count() or 1)
-        return RayPipeline(name=name, cache_dir=cache, ray_init_kwargs={"num_cpus": cpus, "include_dashboard": False})
-    return RayPipeline(name=name, cache_dir=cache, ray_head_node_url=ray)
+    from r1lab.generation.distilabel_ray import WatchedPipeline, join  # Ray: only where it is asked for
+
+    join(ray)
+    return WatchedPipeline(name, cache, on_death)
 
 
 def tell(out: TextIO, reply: dict[str, Any]) -> None:
@@ -124,13 +125,23 @@ def tell(out: TextIO, reply: dict[str, Any]) -> None:
     out.flush()
 
 
+def fail(out: TextIO, why: str) -> None:
+    """Tell why there will be no more, and end at once: distilabel's threads wait for what will not come."""
+    tell(out, {"failed": why})
+    os._exit(FAILED)
+
+
 def main() -> None:
     """Run pipelines until there are no more."""
     die_with(os.getppid())  # distilabel leaves orphans else
     os.register_at_fork(after_in_child=lambda: die_with(os.getppid()))
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as out:
         for line in sys.stdin:
-            run(json.loads(line), out)
+            try:
+                run(json.loads(line), out)
+            except Exception as error:  # the boundary of the process: whoever asked is told
+                logging.exception("distilabel failed")
+                fail(out, f"{type(error).__name__}: {error}")
             tell(out, {"done": True})
 
 

@@ -1,4 +1,4 @@
-"""generator=distilabel with the real distilabel: what it keeps, in parts, after failures and after a crash; on Ray."""
+"""generator=distilabel with the real distilabel: what it keeps, in parts, after failures and after a crash."""
 
 from __future__ import annotations
 
@@ -69,13 +69,6 @@ def test_a_crash_loses_at_most_a_part(serve: Serve, tmp_path: Path) -> None:
     assert kept == [(0, 0), (1, 0)]
 
 
-@pytest.mark.slow
-def test_on_ray(serve: Serve, generate: Generate, tmp_path: Path) -> None:
-    generate(serve(), folder="own")
-    generate(serve(), "generator=distilabel", "generator.ray=local", folder="ray")
-    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "own")
-
-
 def test_prompts_that_textgeneration_does_not_take() -> None:
     turns = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user")]
     assert row_of(turns[:2], 4) == {"place": 4, "instruction": "user", "system_prompt": "system"}
@@ -94,3 +87,11 @@ def test_prompts_that_textgeneration_does_not_take() -> None:
 )
 def test_the_plan_refuses(r1lab: CommandLine, words: list[str], what: str) -> None:  # noqa: F811
     assert r1lab.one("task=generate", "generator=distilabel", "engine=server", *words)["what"] == what
+
+
+@pytest.mark.parametrize(("ray", "told"), [("auto", True), ("head:6379", True), ("local", False)])
+def test_a_server_that_a_cluster_does_not_find_is_told(r1lab: CommandLine, ray: str, told: bool) -> None:  # noqa: F811
+    words = ("engine=server", "engine.urls=[http://localhost:1/v1]", f"generator.ray={ray}", "dry_run=true")
+    said = r1lab("task=generate", "generator=distilabel", *words)
+    what = f"on Ray's other nodes, generator.ray={ray}, a server at this machine's own address is not found"
+    assert said.code == 0 and (what in said.out) == told

@@ -63,6 +63,13 @@ WORDS: list[tuple[tuple[str, ...], str, str | None]] = [
     (("task=generate", *HERE, "task.keep.reward=acuracy"), "is none of the rewards", "task.keep.reward=accuracy"),
     (("task=generate", *HERE, "task.keep.order=shortes"), "is not known", "task.keep.order=shortest"),
     (("task=generate", *HERE, "task.keep.most=0"), "keeps nothing", None),
+    (("task=generate", *HERE, "task.keep.most=few"), "task.keep.most=few is no number", None),
+    (
+        ("task=generate", *HERE, "task.keep.least=0.5"),
+        "no reward was chosen that must reach it",
+        "task.keep.reward=accuracy",
+    ),
+    (("task=generate", *HERE, "task.template='{% if true %}a{% endif %}'"), "every prompt would be the same", None),
     (("task=generate", *HERE, "task.n=0"), "task.n=0 is out of range", None),
     (("task=generate", *HERE, "task.top_p=0"), "task.top_p=0 is out of range", None),
     (("task=generate", *HERE, "task.templat=x"), "task.templat is not a field", "task.template"),
