@@ -68,13 +68,14 @@ comma := ,
 space := $(subst ,, )
 TASK ?= all
 SHIPPED = $(if $(findstring /,$(MODEL)),$(basename $(notdir $(shell grep -lixE 'repo: *$(MODEL)' conf/model/*.yaml))),$(MODEL))
-EVALUATED = $(if $(wildcard $(MODEL)/config.json),model.path=$(MODEL),$(if $(SHIPPED),model=$(SHIPPED),model=hub model.repo=$(MODEL)))
+EVALUATED = $(if $(wildcard $(MODEL)/config.json $(MODEL)/adapter_config.json),model.path=$(MODEL),$(if $(SHIPPED),model=$(SHIPPED),model=hub model.repo=$(MODEL)))
 TASKS = $(subst _,-,$(subst $(comma), ,$(TASK)))
 BENCHMARKS = $(patsubst gpqa,gpqa-diamond,$(patsubst gpqa:diamond,gpqa-diamond,$(patsubst lcb:codegeneration,lcb,$(TASKS))))
 SPREAD = $(if $(PARALLEL),engine.$(PARALLEL)_parallel=$(NUM_GPUS)) $(if $(NUM_GPUS),accelerator.gpus=$(NUM_GPUS))
 
 evaluate: install  ## benchmarks on a server: MODEL=… TASK=aime24,math_500 PARALLEL=data|tensor NUM_GPUS=8
 	@test -n "$(MODEL)" || { echo "make evaluate needs MODEL: a name of conf/model, ORG/NAME or a folder"; exit 2; }
+	@case "$(EVALUATED)" in model=hub*repo=[./]*|model=hub*/*/*) echo "MODEL=$(MODEL) is no folder with a model (config.json), and no ORG/NAME"; exit 2;; esac
 	@case "$(PARALLEL)" in ''|data|tensor) ;; *) echo "PARALLEL=$(PARALLEL) is neither data nor tensor"; exit 2;; esac
 	@test -z "$(PARALLEL)" || test -n "$(NUM_GPUS)" || { echo "PARALLEL=$(PARALLEL) needs NUM_GPUS=…"; exit 2; }
 	$(RUN) task=eval engine=server $(EVALUATED) 'benchmark=[$(subst $(space),$(comma),$(strip $(BENCHMARKS)))]' $(SPREAD) $(ARGS)

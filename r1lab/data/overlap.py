@@ -187,6 +187,7 @@ def words_of(texts: pa.Array) -> tuple[Words, Places, Places]:
         hashes[longer] = seen + (window[begins[longer] + done] & FIRST[np.minimum(lengths[longer] - done, 8)])
         done += 8
         longer = longer[lengths[longer] > done]
+    hashes += lengths.view(np.uint64) * np.uint64(P)  # else NULs at a word's end would not count
     hashes *= np.uint64(Q)
     hashes ^= hashes >> np.uint64(29)
     counts = np.diff(np.searchsorted(begins, offsets))

@@ -64,7 +64,8 @@ class Shards:
         if self._writer is None:
             self._writer = ParquetWriter(self.beside / "data" / f"train-{self.files:05d}.parquet", self.schema)
             self.files += 1
-        self._writer.write_table(pa.Table.from_batches(self._waiting, self.schema))
+        if self._waiting:  # `load_dataset` cannot read a row group without a row
+            self._writer.write_table(pa.Table.from_batches(self._waiting, self.schema))
         self._written += self._bytes
         self._waiting, self._bytes = [], 0
         if self._written >= SHARD:

@@ -13,6 +13,7 @@ from r1lab.engines.store import Lookup, Store, key_of
 Failures = dict[tuple[str, int], Completion]  # by key and index
 COUNTED = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")  # of the sampling; how many does not matter
 KEPT = ("reasoning", "prompt_tokens")  # of a completion, where it has them
+IDS = "ids"  # its tokens: kept where somebody reads them, since they are as long again as the text
 
 
 def keys_of(prompts: Sequence[Conversation], sampling: Sampling, identity: Mapping[str, Any]) -> list[str]:
@@ -32,8 +33,11 @@ def complete(
     sampling: Sampling,
     identity: Mapping[str, Any],
     on_progress: OnProgress | None = None,
+    with_ids: bool = False,
 ) -> list[list[Completion]]:
     """`sampling.n` completions of each prompt, as `Engine.generate`, of which only the missing ones are made.
+
+    `with_ids` keeps each one's tokens as well; completions that were kept without them are others then.
 
     What could not be made is an entry with its `error`, and is asked for again the next time.
 
@@ -41,7 +45,8 @@ def complete(
         StorageError: the store cannot be written.
         EngineError: the engine fails as a whole; what it made is kept.
     """
-    failures = fill(engine, store, prompts, sampling, identity, on_progress)
+    identity = {**identity, IDS: True} if with_ids else identity
+    failures = fill(engine, store, prompts, sampling, identity, on_progress, with_ids=with_ids)
     with store.lookup() as lookup:
         keys = keys_of(prompts, sampling, identity)
         return [completions_of(lookup, key, sampling.n, failures) for key in keys]
@@ -55,6 +60,7 @@ def fill(
     identity: Mapping[str, Any],
     on_progress: OnProgress | None = None,
     on_made: Callable[[Completion], None] | None = None,
+    with_ids: bool = False,
 ) -> Failures:
     """Make what is missing for `complete`; completions go to the store alone, so that memory does not grow.
 
@@ -80,7 +86,7 @@ def fill(
                 failures[key, index] = completion
                 store.add_failure(key, index, f"{completion.finish}: {completion.error}")
             else:
-                store.add(key, index, record_of(completion))
+                store.add(key, index, record_of(completion, with_ids))
             done += times[key]
             if on_made:
                 on_made(completion)
@@ -121,9 +127,15 @@ def runs(indices: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-def record_of(completion: Completion) -> dict[str, Any]:
+def record_of(completion: Completion, with_ids: bool = False) -> dict[str, Any]:
     """A completion as the store keeps it."""
-    record = {"completion": completion.text, "finish": completion.finish, "tokens": completion.tokens}
+    record: dict[str, Any] = {
+        "completion": completion.text,
+        "finish": completion.finish,
+        "tokens": completion.tokens,
+    }
+    if with_ids and completion.ids is not None:
+        record[IDS] = list(completion.ids)
     return record | {name: value for name in KEPT if (value := getattr(completion, name))}
 
 
@@ -132,4 +144,5 @@ def completion_of(record: Mapping[str, Any] | None) -> Completion:
     if record is None:
         return Completion("", 0, "error", error="never made: the engine gave fewer completions than it was asked for")
     more = {name: record[name] for name in KEPT if name in record}
+    more |= {IDS: tuple(record[IDS])} if IDS in record else {}
     return Completion(record["completion"], record["tokens"], record["finish"], **more)

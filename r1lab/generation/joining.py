@@ -52,7 +52,7 @@ def join(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """
     parts = [RunFolder(path) for path in folders_of(cfg.task.join)]
     heads = [head_of(part) for part in parts]
-    order = sorted(range(len(parts)), key=lambda i: heads[i]["first"])
+    order = sorted(range(len(parts)), key=lambda i: (heads[i]["first"], heads[i]["after"]))
     parts, heads = [parts[i] for i in order], [heads[i] for i in order]
     refuse_gaps(parts, heads)
     refuse_differences(parts)

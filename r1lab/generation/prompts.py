@@ -26,6 +26,7 @@ class Prompts(Sequence[Conversation]):
 
     Raises:
         ConfigError: the template is none, or names what is no column.
+        DataError: when a row is asked for that it cannot be filled in from.
     """
 
     def __init__(self, rows: Dataset, template: str | None = None, system: str | None = None):
@@ -56,8 +57,15 @@ class Prompts(Sequence[Conversation]):
         assert self.template is not None
         try:
             return self.template.render(**{**row, PROMPT: asked})
-        except TemplateError as error:
+        except (TemplateError, ArithmeticError, LookupError, AttributeError, TypeError, ValueError) as error:
             raise DataError(f"row {place + 1}: task.template cannot be filled in: {error}") from error
 
 
-ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
+def _shown(value: Any) -> Any:
+    """What `{{ … }}` shows; a column that is null in a row would become the word None."""
+    if value is None:
+        raise ValueError("{{ … }} is null there; {{ COLUMN or '' }} leaves it out, {% if COLUMN %} asks for it")
+    return value
+
+
+ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False, finalize=_shown)

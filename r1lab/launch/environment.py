@@ -10,11 +10,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from r1lab.hardware import cores
-from r1lab.launch import GIVEN
+from r1lab.launch import GIVEN, OWN
 
-SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their names
-    "ACCELERATE_",
-    "FSDP_",
+SCRUBBED = (  # another launch's ranks and settings
     "GROUP_RANK",
     "GROUP_WORLD_SIZE",
     "HYDRA_FULL_ERROR",
@@ -23,11 +21,18 @@ SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their 
     "MASTER_ADDR",
     "MASTER_PORT",
     "NODE_RANK",
+    "RANK",
+    "TORCH_NCCL_ASYNC_ERROR_HANDLING",
+    "WORLD_SIZE",
+    *OWN,  # of a run that this one was started from: its server is not this one's
+)
+BEGINNINGS = (  # of the names of others
+    "ACCELERATE_",
+    "FSDP_",
     "OMPI_",
     "PMI_",
     "PMI2_",
     "PMIX_",
-    "RANK",
     "ROLE_",
     "SBATCH_",
     "SLURM_",
@@ -35,15 +40,14 @@ SCRUBBED = (  # another launch's ranks and settings, or the beginnings of their 
     "SRUN_",
     "SUBMITIT_",
     "TORCHELASTIC_",
-    "TORCH_NCCL_ASYNC_ERROR_HANDLING",
-    "WORLD_SIZE",
 )
 KEPT = ("SLURM_CONF",)  # where the cluster is, for jobs that are submitted from within a job
 
 
 def scrubbed() -> dict[str, str]:
     """This process's environment without another launch's words."""
-    return {key: value for key, value in os.environ.items() if key in KEPT or not key.startswith(SCRUBBED)}
+    others = {key for key in os.environ if key in SCRUBBED or key.startswith(BEGINNINGS)} - {*KEPT}
+    return {key: value for key, value in os.environ.items() if key not in others}
 
 
 def environment(cfg: DictConfig, processes: int = 1) -> dict[str, str]:

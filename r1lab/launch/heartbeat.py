@@ -43,6 +43,8 @@ class Heartbeat:
                 sign = self._file(other).read_text()
             except FileNotFoundError:
                 continue  # it has not begun: containers are fetched at different speeds
+            except OSError:  # on a file server, of one that was replaced at this moment: a look that finds nothing new
+                sign = before
             if (self.notes / f"{other}.ended").exists():
                 continue
             self.seen[other] = (sign, looks + 1 if sign == before else 0)

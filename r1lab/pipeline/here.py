@@ -62,9 +62,8 @@ def require_inputs(pipeline: Pipeline, item: Planned) -> None:
     """
     by_name = {other.stage.name: other for other in pipeline.stages}
     for name, said in item.stage.takes:
-        path = by_name[name].output(said.partition("/")[0])
-        if not path.exists():
-            raise RunError(f"stage {name} left no {said} at {display(path)}")
+        if not by_name[name].left(said):
+            raise RunError(f"stage {name} left no {said} at {display(by_name[name].output(said))}")
 
 
 def require_outputs(pipeline: Pipeline, item: Planned) -> None:
@@ -75,10 +74,9 @@ def require_outputs(pipeline: Pipeline, item: Planned) -> None:
     """
     for other in pipeline.graph.stages:
         for name, said in other.takes:
-            path = item.output(said.partition("/")[0]) if name == item.stage.name else None
-            if path is not None and not path.exists():
-                what = f"it ended well and left no {said}, which stage {other.name} takes ({display(path)})"
-                raise RunError(what)
+            if name == item.stage.name and not item.left(said):
+                what = f"it ended well and left no {said}, which stage {other.name} takes"
+                raise RunError(f"{what} ({display(item.output(said))})")
 
 
 def say(metrics: dict[str, object], item: Planned, out: Console) -> None:

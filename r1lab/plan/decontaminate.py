@@ -39,6 +39,10 @@ def check_decontamination(cfg: DictConfig, where: Where) -> list[Finding]:
         if isinstance(task[key], bool) or not isinstance(task[key], int) or task[key] < 1:
             what = f"task.{key}={task[key]} is not a number of words"
             findings.append(Finding(what, where(f"task.{key}"), fix=f"task.{key}=8"))
+    for key, plain in (("similarity", 0.8), ("shingle", 5)):
+        if task.duplicates != "near" and task[key] != plain:
+            what = f"task.{key} is of near duplicates, which are not looked for"
+            findings.append(Finding(what, where(f"task.{key}"), "task.duplicates=near", severity="warning"))
     if isinstance(task.similarity, bool) or not 0 < float(task.similarity) <= 1:
         what = f"task.similarity={task.similarity} is not above 0 and at most 1"
         findings.append(Finding(what, where("task.similarity"), fix="task.similarity=0.8"))

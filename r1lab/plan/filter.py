@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from omegaconf import DictConfig
 
 from r1lab.errors import Finding
@@ -14,6 +16,9 @@ def check_filter(cfg: DictConfig, where: Where) -> list[Finding]:
     task = cfg.task
     if task.name != "filter" or task.join:
         return []
+    if task.join is not None:
+        what = "task.join names no run, and samples nothing"
+        return [Finding(what, where("task.join"), fix="the folder of a sweep, or [RUN, RUN, …]; null samples")]
     findings = []
     rewards = list(map(str, cfg.reward or {}))
     if not rewards:
@@ -56,7 +61,7 @@ def _check_part(cfg: DictConfig, where: Where) -> list[Finding]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_count(value: object, least: int) -> bool:

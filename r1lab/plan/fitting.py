@@ -20,8 +20,8 @@ from r1lab.plan.batch import batch_of
 from r1lab.plan.fields import Where
 from r1lab.plan.memory import GIB, SHORTEST, Memory, memory_of
 from r1lab.plan.parameters import Shape
+from r1lab.plan.resident import sharded
 from r1lab.plan.setup import BYTES, Setup, setup_of
-from r1lab.plan.states import sharded
 from r1lab.plan.vllm_fields import FIELDS
 
 Choice = tuple[str, Setup]  # the words, and what they make of the setup

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from r1lab.config.prompt_templates import check_names, read_wording
+from r1lab.config.prompt_templates import check_names, names_of, read_wording
 from r1lab.errors import ConfigError, Finding
 from r1lab.plan.fields import Where
 from r1lab.rows.look import look
 from r1lab.wording import display, nearest, some
 
 ORDERS = ("first", "shortest")
+LEAST = 1.0  # of conf/task/generate.yaml
 
 
 def check_generation(cfg: DictConfig, where: Where) -> list[Finding]:
@@ -39,6 +40,9 @@ def _check_prompts(cfg: DictConfig, where: Where) -> list[Finding]:
     if task.template:
         try:
             text, place = read_wording(str(task.template), where("task.template"))
+            if not names_of(text, place):
+                what = "task.template names no column: every prompt would be the same"
+                findings.append(Finding(what, place, "{{ prompt }}"))
             if columns:
                 check_names(text, place, [*columns, "solution"])
         except ConfigError as error:
@@ -61,9 +65,21 @@ def _check_keep(cfg: DictConfig, where: Where) -> list[Finding]:
         findings.append(
             Finding(what, where("task.keep.order"), f"task.keep.order={close}" if close else "", "first or shortest")
         )
-    if keep.most is not None and keep.most < 1:
-        what = f"task.keep.most={keep.most} keeps nothing"
+    most = keep.most
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        what = (
+            f"task.keep.most={most} keeps nothing" if isinstance(most, int) else f"task.keep.most={most} is no number"
+        )
         findings.append(Finding(what, where("task.keep.most"), fix="1 or more; null keeps all"))
+    if keep.reward is None and keep.least != LEAST:
+        what = f"task.keep.least={keep.least:g}: no reward was chosen that must reach it, so all would be kept"
+        close = f"task.keep.reward={rewards[0]}" if rewards else ""
+        findings.append(
+            Finding(what, where("task.keep.least"), close, "" if close else "reward=[…] and task.keep.reward=")
+        )
+    if keep.order == "shortest" and most is None:
+        what = "task.keep.order=shortest: task.keep.most is null, so all are kept, whatever their length"
+        findings.append(Finding(what, where("task.keep.order"), "task.keep.most=1", severity="warning"))
     return findings
 
 

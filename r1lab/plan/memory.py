@@ -1,7 +1,7 @@
 """Memory per device, by part, at the widest moment of a run, and whether it fits.
 
 A training run passes through three moments that do not overlap: the forward and backward pass of a micro-batch, the
-optimizer's step, and sampling (GRPO's completions, the evaluation). What stays through all of them is in `states`.
+optimizer's step, and sampling (GRPO's completions, the evaluation). What stays through all of them is in `resident`.
 Against the parts measured by torch's own tracker on shapes of real models the sum errs by less than 10 %; on a GPU add
 what the allocator loses, which `RESERVE` allows for (docs/planner.md).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from r1lab.plan import states
+from r1lab.plan import resident
 from r1lab.plan.activations import head_bytes, kv_bytes, layer_bytes, logit_bytes, working_bytes
 from r1lab.plan.setup import Setup
 
@@ -58,19 +58,19 @@ def memory_of(setup: Setup) -> Memory:
     """The memory of one process of a setup, and of its node where states are offloaded."""
     fixed = {
         "libraries": LIBRARIES if setup.on_cpu else CONTEXT + (COLLECTIVES if setup.world > 1 else 0),
-        "weights": states.weight_bytes(setup),
-        "reference": states.reference_bytes(setup),
+        "weights": resident.weight_bytes(setup),
+        "reference": resident.reference_bytes(setup),
     }
     moving = {"sampling": _sampling(setup)}
     host = 0.0
     if setup.trains:
-        fixed["optimizer"], host = states.optimizer_bytes(setup)
-        gradients = states.gradient_bytes(setup)
+        fixed["optimizer"], host = resident.optimizer_bytes(setup)
+        gradients = resident.gradient_bytes(setup)
         moving = {
             "gradients": gradients,
             "forward and backward": _passing(setup, gradients),
-            "optimizer step": states.step_bytes(setup),
-            "gathered": states.gathered_bytes(setup),
+            "optimizer step": resident.step_bytes(setup),
+            "gathered": resident.gathered_bytes(setup),
             **moving,
         }
     taken = setup.share * (setup.memory or 0) * GIB if setup.vllm == "colocate" else 0.0
@@ -99,7 +99,7 @@ def _passing(setup: Setup, gradients: float) -> float:
     padded = not setup.packed and setup.rows > 1
     layer = tokens * layer_bytes(shape, setup.length, e, setup.attention, padded, setup.liger, setup.mixed)
     if setup.adapter:  # PEFT casts what its matrices read to their own type
-        layer += tokens * sum(inputs * states.adapter_weight(setup) for inputs, _, _ in _adapted(setup))
+        layer += tokens * sum(inputs * resident.adapter_weight(setup) for inputs, _, _ in _adapted(setup))
     stream = tokens * shape.hidden * (4 if setup.mixed else e)
     kept = shape.layers * (stream if setup.checkpointing else layer)
     once = layer + tokens * working_bytes(shape, e) if setup.checkpointing else tokens * working_bytes(shape, e)
@@ -120,4 +120,4 @@ def _sampling(setup: Setup) -> float:
         return 0.0
     cache = setup.sampled * setup.sample_length * kv_bytes(setup.shape, setup.compute)
     scores = setup.sampled * setup.shape.vocabulary * PER_DRAW
-    return cache * (1 + 1 / setup.shape.layers) + scores + states.whole_bytes(setup)
+    return cache * (1 + 1 / setup.shape.layers) + scores + resident.whole_bytes(setup)

@@ -55,8 +55,14 @@ class Planned:
     words: list[str] = field(default_factory=list)
 
     def output(self, name: str) -> Path:
-        """Where an output of it stands."""
-        return self.folder / outputs_of(self.plan.cfg)[name]
+        """Where an output of it stands, or a file in one: "model", "folder/card.md"."""
+        first, _, inner = name.partition("/")
+        return self.folder / outputs_of(self.plan.cfg)[first] / inner
+
+    def left(self, name: str) -> bool:
+        """Whether an output of it is there: an empty folder is none."""
+        path = self.output(name)
+        return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 @dataclass
@@ -195,9 +201,8 @@ def _places(stage: Stage, planned: Mapping[str, Planned], beside: Path) -> tuple
         if name not in planned or output not in outputs_of(planned[name].plan.cfg):
             real[name, said] = shown[name, said] = str(beside / "nothing" / name / said)
             continue
-        path = planned[name].output(output)
-        real[name, said] = str(path / inner) if inner else str(path)
-        there = path.exists() and planned[name].does == SKIPPED
+        real[name, said] = str(planned[name].output(said))
+        there = planned[name].left(said) and planned[name].does == SKIPPED
         shown[name, said] = (
             real[name, said] if there else str(stand_in(planned[name].plan.cfg, beside / name, output) / inner)
         )
@@ -259,9 +264,8 @@ def _make_again(pipeline: Pipeline) -> None:
     for item in reversed(pipeline.stages):
         for name, said in item.stage.takes if item.does != SKIPPED else ():
             other = by_name[name]
-            output = other.output(said.partition("/")[0])
-            if other.does == SKIPPED and not output.exists():
-                other.does, other.why = FRESH, f"its {said.partition('/')[0]} is gone, and {item.stage.name} takes it"
+            if other.does == SKIPPED and not other.left(said):
+                other.does, other.why = FRESH, f"its {said} is gone, and {item.stage.name} takes it"
 
 
 def _choose(cfg: DictConfig, pipeline: Pipeline, where: Where) -> list[Finding]:
@@ -272,6 +276,10 @@ def _choose(cfg: DictConfig, pipeline: Pipeline, where: Where) -> list[Finding]:
         chosen &= graph.before(task.until) | {task.until}
     if task["from"] is not None:
         chosen &= graph.after(task["from"]) | {task["from"]}
+    if not chosen:
+        what = f"nothing lies between task.from={task['from']} and task.until={task.until}"
+        fix = f"{task.until} has to be {task['from']} or a stage that needs it, or leave one of the two out"
+        return [Finding(what, f"{where('task.from')}, {where('task.until')}", fix=fix)]
     needed = {name for stage in graph.stages if stage.name in chosen for name in stage.needs} - chosen
     findings = []
     for item in pipeline.stages:

@@ -79,6 +79,10 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     if findings:
         raise ConfigError(findings)
     jobs = jobs_of(words)
+    if not jobs:
+        empty = [override for override in sweeps_of(words) if not jobs_of([str(override.input_line)])]
+        what = "a sweep over nothing has no run"
+        raise ConfigError([Finding(what, f"override {item.input_line}", fix="at least one value") for item in empty])
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
     asked = multirun or len(jobs) > 1  # else a single run is put into a queue, a new one each time
     if each := one_job_each(first, words):

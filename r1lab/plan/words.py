@@ -215,7 +215,8 @@ def finding_of(error: Exception) -> Finding:
         place = "the defaults list of a chosen file"
         fix = f"one of: {some(error.options, like=name)}"
         return Finding(f"{group} has no option {name!r}", place, f"{group}: {close}" if close else "", fix)
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    said = str(error).strip() or str(cause or "")  # Hydra wraps some without a word of its own
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("full_key:", "object_type=", "See http"))]
     key = next((line.partition(": ")[2] for line in lines if line.startswith("full_key:")), "")
     return Finding(told[0] if told else type(error).__name__, key, fix="; ".join(told[1:4]))

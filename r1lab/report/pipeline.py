@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from r1lab.errors import ReportError
+from r1lab.errors import ReportError, ResumeError
 from r1lab.report.records import Run, is_run, read_run
 from r1lab.report.rendering import render, write
 from r1lab.report.score import Score, as_number, score
 from r1lab.report.words import cut, duration, number, percent, value_of
+from r1lab.runs.pipeline import FILE, read
 from r1lab.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
 
-FILE, PAGE = "pipeline.json", "pipeline.html"
+PAGE = "pipeline.html"
 MADE = "made"  # of a generation: how many completions there are, and how many are kept
 NOTES = 4
 DECISIVE = (FAILED, RUNNING, INTERRUPTED, WAITING)  # for the whole path, the first that a stage has
@@ -100,12 +100,12 @@ def read_record(folder: Path) -> dict[str, Any]:
         ReportError: there is none that can be read.
     """
     try:
-        record = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        assert isinstance(record["stages"], list)
-        assert all(isinstance(item[key], str) for item in record["stages"] for key in ("name", "folder"))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise ReportError(f"{folder} holds no pipeline: {FILE} is missing or torn") from error
-    return dict(record)
+        record = read(folder)
+    except ResumeError as error:
+        raise ReportError(f"{folder} holds no pipeline: {error}") from error
+    if not record.get("stages"):
+        raise ReportError(f"{folder} holds no pipeline: {FILE} is missing, or names no stage")
+    return record
 
 
 def steps_of(folder: Path, record: dict[str, Any]) -> list[Step]:

@@ -25,7 +25,7 @@ PLACE = (  # where and how it runs and who is told of it, not what it computes
 )
 SPREAD = ("kind", "stage", "processes", "nodes")  # of `accelerator`: a checkpoint holds each process's own part
 LONGER = ("trainer.max_steps", "trainer.num_train_epochs", "task.n", "task.problems", "benchmark.*.samples")
-TRAINED = ("rft", "eval")  # tasks that have those words and make something else of more
+TRAINED = ("rft",)  # tasks that have those words and make something else of more
 ASKING = (
     "engine.urls",
     "engine.in_flight",

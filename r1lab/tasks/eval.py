@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from omegaconf import DictConfig
 
 from r1lab.data import loading as data
-from r1lab.engines.base import Completion, Engine, Sampling
+from r1lab.engines.base import Completion, Conversation, Sampling, seed_of
+from r1lab.engines.store import Store
+from r1lab.engines.stored import complete
 from r1lab.engines.transformers import TransformersEngine
 from r1lab.errors import DataError, EngineError
 from r1lab.evaluation.fingerprint import conditions
@@ -23,9 +25,8 @@ from r1lab.evaluation.questions import digest
 from r1lab.evaluation.records import Problem, Record, Sample
 from r1lab.evaluation.result import keep, metrics_of, result_of, sentences
 from r1lab.evaluation.sampling import Sampled, score, summary
-from r1lab.generation.engines import ready
+from r1lab.generation.engines import Ready, ready
 from r1lab.models import loading as models
-from r1lab.models.identity import template_of
 from r1lab.rewards.answers import final_answer
 from r1lab.rewards.base import Reward, build_all
 from r1lab.runs import manifest
@@ -95,6 +96,8 @@ def shown_of(record: Record, start: int) -> list[dict[str, Any]]:
 def held_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Evaluate a model on the dataset's held-out problems, by the run's rewards.
 
+    A completion is kept in the store as soon as it is there; a killed evaluation makes those that are missing.
+
     Returns:
         `eval/<reward>` means, and by the first reward `eval/pass@1`, `eval/pass@k` and `eval/maj@k` for each k of
         `task.k`, each with `_low` and `_high`.
@@ -113,12 +116,18 @@ def held_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         cfg.task.n, cfg.eval.temperature, cfg.eval.top_p, cfg.eval.top_k or 0, cfg.eval.max_tokens, cfg.seed
     )
     began = time.monotonic()
-    with engine_of(cfg, folder, rows) as engine, Counter("eval", len(rows) * cfg.task.n) as counter:
-        completions = engine.generate(rows["prompt"], sampling, counter)
+    of_tokens = any("completion_ids" in reward.takes for reward in rewards)
+    where, prompts = Path(cfg.task.store) if cfg.task.store else folder.store, list(rows["prompt"])
+    with (
+        engine_of(cfg, folder, prompts) as made,
+        Store(where) as store,
+        Counter("eval", len(rows) * cfg.task.n) as counter,
+    ):
+        completions = complete(made.engine, store, prompts, sampling, made.identity, counter, of_tokens)
     refuse_failures(completions)
     sampled = score(rows, completions, rewards)
     folder.rewrite("completions/eval.jsonl", sampled.records(0))
-    record = record_of(cfg, sampled, rewards[0], sampling, folder.read_json("manifest.json").get("model") or {})
+    record = record_of(cfg, sampled, rewards[0], sampling, {**manifest_model(folder), **made.identity})
     result = result_of(record, list(cfg.task.k))
     keep(folder.path, record, result)
     metrics = {**summary(sampled, diagnosis(cfg)), **at_k(record, list(cfg.task.k))}
@@ -135,22 +144,24 @@ def held_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 @contextmanager
-def engine_of(cfg: DictConfig, folder: RunFolder, rows: Dataset) -> Iterator[Engine]:
+def engine_of(cfg: DictConfig, folder: RunFolder, prompts: Sequence[Conversation]) -> Iterator[Ready]:
     """The engine to measure with, and in the manifest what it measures.
 
     Raises:
         DataError: a prompt leaves no room for its completion.
     """
-    if cfg.engine.name != "transformers":
-        with ready(cfg, folder.path) as made:
-            source = cfg.model.path or cfg.model.repo or "built"
-            manifest.add(folder, model={"name": cfg.model.name, "source": source, **made.identity})
-            yield made.engine
-        return
-    model, tokenizer = models.load(cfg.model, cfg.accelerator.device)
-    models.check_prompts(model, tokenizer, rows["prompt"], cfg.eval.max_tokens)
-    manifest.add(folder, model={**models.facts(model, cfg.model), "template": template_of(tokenizer)})
-    yield TransformersEngine(model, tokenizer, cfg.eval.batch, cfg.engine.shortcuts)
+    with ready(cfg, folder.path) as made:
+        about = {"name": cfg.model.name, "source": cfg.model.path or cfg.model.repo or "built"}
+        if isinstance(made.engine, TransformersEngine):
+            models.check_prompts(made.engine.model, made.engine.tokenizer, prompts, cfg.eval.max_tokens)
+            about = models.facts(made.engine.model, cfg.model)
+        manifest.add(folder, model={**about, **made.identity})
+        yield made
+
+
+def manifest_model(folder: RunFolder) -> dict[str, Any]:
+    """What the manifest says of the model."""
+    return dict(folder.read_json("manifest.json").get("model") or {})
 
 
 def refuse_failures(completions: list[list[Completion]]) -> None:
@@ -162,17 +173,18 @@ def refuse_failures(completions: list[list[Completion]]) -> None:
     failed = [item for row in completions for item in row if item.error]
     if failed:
         what = f"{len(failed)} of {sum(map(len, completions))} completions could not be made: {failed[0].error}"
-        raise EngineError(f"{what}\n    fix      mend the cause and evaluate again; nothing was measured")
+        raise EngineError(f"{what}\n    fix      mend the cause and go on with resume=FOLDER; what was made is kept")
 
 
-def problems_of(sampled: Sampled, name: str) -> tuple[Problem, ...]:
-    """What was sampled of a dataset, with one reward's scores, as records keep it."""
+def problems_of(sampled: Sampled, name: str, seed: int | None = None) -> tuple[Problem, ...]:
+    """What was sampled of a dataset by a seed, with one reward's scores, as records keep it."""
     problems = []
     for row, completions, scores in zip(sampled.rows, sampled.completions, sampled.scores[name], strict=True):
         prompt, gold = data.last_user_text(row["prompt"]), row.get("solution")
+        seeds = [None if seed is None else seed_of(seed, row["prompt"], place) for place in range(len(completions))]
         samples = [
-            Sample(item.text, score, final_answer(item.text), item.finish, item.tokens, item.prompt_tokens)
-            for item, score in zip(completions, scores, strict=True)
+            Sample(item.text, score, final_answer(item.text), item.finish, item.tokens, item.prompt_tokens, drawn)
+            for item, score, drawn in zip(completions, scores, seeds, strict=True)
         ]
         samples = [replace(s, reason=UNVERIFIABLE) if s.score is None else s for s in samples]
         problems.append(Problem(digest([repr(row["prompt"])]), prompt, gold, tuple(samples)))
@@ -181,7 +193,7 @@ def problems_of(sampled: Sampled, name: str) -> tuple[Problem, ...]:
 
 def record_of(cfg: DictConfig, sampled: Sampled, reward: Reward, sampling: Sampling, model: dict[str, Any]) -> Record:
     """An evaluation of a dataset, decided by one reward."""
-    problems = problems_of(sampled, reward.__name__)
+    problems = problems_of(sampled, reward.__name__, sampling.seed)
     wording = digest(sorted(repr(prompt) for prompt in sampled.rows["prompt"]))
     data_of = digest(sorted(f"{problem.id}\0{problem.gold}" for problem in problems))
     made_by = conditions(cfg, model, sampling, wording, data_of, cfg.reward[reward.__name__])

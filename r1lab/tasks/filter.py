@@ -78,11 +78,15 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         return sampled.scores[first.__name__]
 
     with Store(Path(cfg.task.store) if cfg.task.store else folder.store) as store:
-        with Meter(folder, began) as meter, ready(cfg, folder.path) as made:
-            measured = measure(made, store, prompts, sampling, stopping, judge, meter.progress, meter.completion)
+        measured = Measured([], [], [])
+        with Meter(folder, began) as meter:
+            if numbers:
+                with ready(cfg, folder.path) as made:
+                    told = (meter.progress, meter.completion)
+                    measured = measure(made, store, prompts, sampling, stopping, judge, *told)
         with store.lookup() as lookup:
             counts = write(cfg, folder, rows, numbers, rewards, first.__name__, band, measured, lookup)
-    if not counts["completions"]:
+    if numbers and not counts["completions"]:
         cause = next((item.error for item in measured.failures.values()), "the engine gave none")
         raise EngineError(f"no completion could be made: {cause}")
     metrics = {name: counts[name] for name in COUNTS}
@@ -96,10 +100,10 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 def rows_of(cfg: DictConfig) -> tuple[Any, range]:
-    """The rows of this run's part, and their places in the dataset.
+    """The rows of this run's part, and their places in the dataset; none, where there are more parts than rows.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none for any part.
     """
     task, rows = cfg.task, data.load(cfg.dataset, "generate").train
     end = len(rows) if task.end is None else min(task.end, len(rows))
@@ -107,8 +111,8 @@ def rows_of(cfg: DictConfig) -> tuple[Any, range]:
     numbers = range(
         task.start + count * task.shard // task.shards, task.start + count * (task.shard + 1) // task.shards
     )
-    if not numbers:
-        where = f"task.start={task.start} task.end={task.end} task.shard={task.shard} task.shards={task.shards}"
+    if not count:
+        where = f"task.start={task.start} task.end={task.end}"
         raise DataError(f"dataset {cfg.dataset.name} has {plural(len(rows), 'row')}: none is left for {where}")
     return rows.select(numbers), numbers
 
@@ -210,7 +214,7 @@ def notes(cfg: DictConfig, metrics: dict[str, Any], folder: RunFolder) -> list[s
         f"{metrics['below']:,} below, {metrics['above']:,} above, {metrics['unmeasured']:,} that could not be measured."
     ]
     if task.confidence:
-        share = metrics["samples_saved"] / (metrics["samples_saved"] + metrics["samples"])
+        share = metrics["samples_saved"] / max(1, metrics["samples_saved"] + metrics["samples"])
         said.append(f"{metrics['samples_saved']:,} samples saved, {share:.0%} of all (confidence {task.confidence:g}).")
     if metrics["failures"]:
         said.append(f"{metrics['failures']:,} completions could not be made. Resume the run to try them again.")

@@ -61,6 +61,13 @@ def test_short_texts_are_compared_whole():
     assert Overlap(sources, 8).find(texts) == [Match(0, "aime", 0, "find x .")]
 
 
+def test_words_that_differ_in_their_last_nul_are_two() -> None:
+    """They would share a hash else, of which a source's first is kept: the other could never be found."""
+    overlap = Overlap({"exam": ["a b", "a b\0", "a b\0\0"]}, 2)
+    texts = ["x a b", "x a b\0", "x a b\0\0 y"]
+    assert [(match.row, match.document) for match in overlap.find(texts)] == [(0, 0), (1, 1), (2, 2)]
+
+
 def test_words_do_not_join_across_texts():
     assert Overlap({"s": ["a b"]}, 2).find(["a", "b", "x a", "b y"]) == []
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 
 from r1lab.engines.base import seed_of
 from r1lab.errors import ConfigError, DataError, EngineError, StorageError
+from r1lab.generation.prompts import Prompts
 from r1lab.notebook import compose, run
 from tests.engines.chat_server import completion
 from tests.generation.conftest import ROWS, Generate, right_when_even
@@ -95,6 +96,17 @@ def test_rejection_sampling(serve: Any, generate: Generate, tmp_path: Path, orde
     kept = rows_of(tmp_path / "run", "sft")
     assert [(row["row"], row["sample"]) for row in kept] == wanted and metrics["kept"] == len(wanted)
     assert set(kept[0]) == {"row", "sample", "prompt", "messages", "solution", "rewards"}
+
+
+def test_lengths_that_a_server_does_not_tell_choose_nothing(serve: Any, generate: Generate, tmp_path: Path) -> None:
+    """All would be equally short, and the first be kept as the shortest."""
+    server = serve(lambda body, place: {**right_when_even(body, place), "usage": None})
+    with pytest.raises(EngineError, match=r"does not say how many tokens[\s\S]*task.keep.order=first task.store="):
+        generate(server, "task.keep.order=shortest", "task.keep.most=1")
+    asked = len(server.requests)
+    metrics = generate(server, f"task.store={tmp_path / 'run/store'}", "task.keep.most=1", folder="first")
+    assert (len(server.requests), metrics["rows"], metrics["kept"]) == (asked, 36, 12)
+    assert "The server does not say how many tokens they have" in " ".join(metrics["notes"])
 
 
 def test_cut_completions_are_kept_only_by_choice(serve: Any, generate: Generate, tmp_path: Path) -> None:
@@ -212,6 +224,27 @@ def test_a_template_that_cannot_be_filled_in(serve: Any, generate: Generate, tem
     with pytest.raises(ConfigError, match=words):
         generate(server, template=template)
     assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ problem }} {{ hint }}", r"row 2: task.template cannot be filled in: .* is null there"),
+        ("{{ problem + level }}", "row 1: task.template cannot be filled in: "),
+        ("{{ level // 0 }} {{ problem }}", "row 1: task.template cannot be filled in: "),
+        ("{{ problem.nosuch }}", "row 1: task.template cannot be filled in: "),
+    ],
+)
+def test_a_row_that_a_template_cannot_be_filled_in_from(template: str, words: str) -> None:
+    rows = [
+        {"prompt": [{"role": "user", "content": text}], "problem": text, "level": i, "hint": hint}
+        for i, (text, hint) in enumerate([("a", "b"), ("c", None)])
+    ]
+    prompts = Prompts(Dataset.from_list(rows), template)
+    with pytest.raises(DataError, match=words):
+        list(prompts)
+    kind = Prompts(Dataset.from_list(rows), "{{ problem }}{% if hint %} ({{ hint }}){% endif %}{{ hint or '' }}")
+    assert [turns[-1]["content"] for turns in kind] == ["a (b)b", "c"]
 
 
 def test_a_store_of_a_newer_version(serve: Any, generate: Generate, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,32 @@ def test_a_node_that_falls_silent_is_lost_after_so_many_looks(nodes: list[Heartb
         assert look(third) is look(second) is look(first) is None
     found = [look(node) for _ in range(LOOKS) for node in (first, second)]
     assert found == [None] * (2 * LOOKS - 2) + [2, 2]
+
+
+def test_a_sign_that_cannot_be_read_is_a_look_that_finds_nothing_new(
+    nodes: list[Heartbeat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS says "stale file handle" of a file that is renamed into place while it is read; the run goes on."""
+    first, second, third = nodes
+    assert look(second) is look(third) is look(first) is None
+    read, stale = Path.read_text, [True]
+
+    def read_text(path: Path, *words: str) -> str:
+        if stale[0] and path.name == "2.alive":
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(path, *words)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    for _ in range(LOOKS - 1):
+        assert look(second) is look(first) is None
+    stale[0] = False
+    assert look(third) is look(second) is look(first) is None
+    stale[0] = True
+    found = []
+    for _ in range(LOOKS):
+        look(second)
+        found.append(look(first))
+    assert found == [None] * (LOOKS - 1) + [2]
 
 
 def test_one_that_has_not_begun_or_has_ended_is_not_lost(nodes: list[Heartbeat], tmp_path: Path) -> None:

@@ -49,11 +49,21 @@ def test_decontamination(r1lab: CommandLine, tmp_path: Path) -> None:
         (["task.start=5", "task.end=5"], "task.end=5 is not after task.start=5"),
         (["task.start=-1"], "task.start=-1 is not the number of a row, from 0"),
         (["task.n=0"], "task.n=0 is out of range"),
+        (["task.low=nan"], "task.low=nan is no number"),
+        (["task.join=[]"], "task.join names no run, and samples nothing"),
     ],
 )
 def test_filtering(r1lab: CommandLine, words: list[str], what: str) -> None:
     found = r1lab.all("task=filter", *words)
     assert [item["what"][: len(what)] for item in found][:1] == [what]
+
+
+def test_what_is_of_near_duplicates_is_told_where_none_are_looked_for(r1lab: CommandLine) -> None:
+    plan = r1lab.plan("task=decontaminate", "task.similarity=0.9")
+    told = [item.what for item in plan.findings if item.severity == "warning"]
+    assert told == ["task.similarity is of near duplicates, which are not looked for"]
+    plan = r1lab.plan("task=decontaminate", "task.similarity=0.9", "task.duplicates=near")
+    assert not plan.findings
 
 
 def test_a_band_in_which_no_mean_can_lie_is_told(r1lab: CommandLine) -> None:

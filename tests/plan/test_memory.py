@@ -14,7 +14,7 @@ import transformers
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
-from r1lab.plan import states
+from r1lab.plan import resident
 from r1lab.plan.memory import GIB, LIBRARIES, RESERVE, memory_of
 from r1lab.plan.parameters import Shape
 from r1lab.plan.setup import Setup
@@ -54,11 +54,13 @@ def test_states_are_exact(dtype: torch.dtype, name: str, optim: Any) -> None:
     model(torch.zeros(1, 4, dtype=torch.long)).logits.sum().backward()
     optimizer.step()
     setup = Setup(TINY, dtype.itemsize, optim=name)
-    assert states.weight_bytes(setup) == sum(item.nbytes for item in model.parameters())
-    assert states.gradient_bytes(setup) == sum(item.grad.nbytes for item in model.parameters() if item.grad is not None)
+    assert resident.weight_bytes(setup) == sum(item.nbytes for item in model.parameters())
+    assert resident.gradient_bytes(setup) == sum(
+        item.grad.nbytes for item in model.parameters() if item.grad is not None
+    )
     moments = [item for state in optimizer.state.values() for item in state.values() if item is not None]
     held = sum(item.nbytes for item in moments if item.ndim > 0)  # but for a count of steps for each weight
-    assert states.optimizer_bytes(setup) == (held, 0.0)
+    assert resident.optimizer_bytes(setup) == (held, 0.0)
 
 
 def tracked_peak(shape: Shape, rows: int, length: int, checkpointing: bool) -> float:
@@ -104,7 +106,7 @@ def test_zero_is_that_of_the_paper() -> None:
         setup = Setup(shape, 2, kind="zero", stage=stage, world=64)
         if stage == 0:  # as every GPU would hold it: mixed precision with a float32 copy
             setup = replace(setup, stage=1, world=1)
-        kept = states.weight_bytes(setup) + states.gradient_bytes(setup) + states.optimizer_bytes(setup)[0]
+        kept = resident.weight_bytes(setup) + resident.gradient_bytes(setup) + resident.optimizer_bytes(setup)[0]
         sums.append(round(kept / 1e9, 1))
     assert sums == [120.0, 31.4, 16.6, 1.9]
 
@@ -120,12 +122,12 @@ def test_offloading_moves_the_states_to_the_node() -> None:
 
 def test_fsdp_holds_float32_and_shards_it() -> None:
     setup = Setup(SEVEN, 2, kind="fsdp", world=8, compute=2)
-    kept = states.weight_bytes(setup) + states.gradient_bytes(setup) + states.optimizer_bytes(setup)[0]
+    kept = resident.weight_bytes(setup) + resident.gradient_bytes(setup) + resident.optimizer_bytes(setup)[0]
     assert kept == pytest.approx(16 * SEVEN.total / 8)
 
 
 def test_eight_bit_moments() -> None:
-    plain, small = (states.moment_bytes(name, 4) for name in ("adamw_torch", "paged_adamw_8bit"))
+    plain, small = (resident.moment_bytes(name, 4) for name in ("adamw_torch", "paged_adamw_8bit"))
     assert plain == 8
     assert small == pytest.approx(2 * (1 + 4 / 256))  # a float32 scale for each block of 256
 
@@ -138,8 +140,8 @@ def test_an_adapter_is_counted_as_peft_counts_it() -> None:
         trained = [item for item in made.parameters() if item.requires_grad]
         setup = Setup(TINY, 2, adapter="lora", rank=4, targets=tuple(targets))
         assert setup.trained == sum(item.numel() for item in trained)
-        assert states.gradient_bytes(setup) == sum(item.nbytes for item in trained)
-        assert states.weight_bytes(setup) == sum(item.nbytes for item in made.parameters())
+        assert resident.gradient_bytes(setup) == sum(item.nbytes for item in trained)
+        assert resident.weight_bytes(setup) == sum(item.nbytes for item in made.parameters())
 
 
 def zero(stage: int, world: int = 8, **more: Any) -> dict[str, Any]:

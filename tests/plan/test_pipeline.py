@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from r1lab.config.compose import session
+from r1lab.errors import ResumeError
 from r1lab.plan.pipeline import Pipeline, intent_of, plan_pipeline
 from r1lab.plan.request import plan_words
 from r1lab.plan.stage_keys import key_of
@@ -231,12 +232,51 @@ def test_a_column_that_a_stage_will_not_leave_is_found_before_the_first(r1lab: C
         ),
         (["experiment=path", "task.stages.measured=3"], "task.stages.measured is no stage: it holds 3"),
         (["experiment=path", "task.stages.new.choose.task=doctor"], "task=doctor leaves no folder to go on from"),
+        (
+            ["experiment=path", "task.from=sft", "task.until=traces"],
+            "nothing lies between task.from=sft and task.until=traces",
+        ),
         (["experiment=path", "task.from=sft"], "stage traces is before task.from=sft, and has not finished with these"),
     ],
 )
 def test_what_no_pipeline_can_be(r1lab: CommandLine, path: str, words: list[str], what: str) -> None:
     found = r1lab.all(*words)
     assert any(item["what"].startswith(what) for item in found), found
+
+
+def finished(pipeline: Pipeline) -> None:
+    """As if every stage had run and left what it leaves."""
+    for item in pipeline.stages:
+        RunFolder(item.folder).write_json("manifest.json", {"status": "finished"})
+        RunFolder(item.folder).write_json("metrics.json", {})
+        for name in ("model/config.json", "dataset/sft/rows.jsonl"):
+            (item.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (item.folder / name).write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("taken", "gone"),
+    [
+        ("model", "model/config.json"),  # the folder is left, and nothing in it
+        ("folder/model", "model/config.json"),
+    ],
+)
+def test_what_is_taken_is_made_again_where_its_content_is_gone(
+    r1lab: CommandLine, path: str, taken: str, gone: str
+) -> None:
+    finished(planned(r1lab, path))
+    words = [f'task.stages.measured.model.path="${{stage.sft.{taken}}}"', "task.stages.measured.task.n=9"]
+    assert [item.does for item in planned(r1lab, path, *words).stages] == ["skip", "skip", "run"]
+    (planned(r1lab, path).stages[1].folder / gone).unlink()
+    _, sft, _ = planned(r1lab, path, *words).stages
+    assert (sft.does, sft.why) == ("run", f"its {taken} is gone, and measured takes it")
+
+
+def test_a_broken_file_of_a_stage_is_named(r1lab: CommandLine, path: str) -> None:
+    finished(planned(r1lab, path))
+    (planned(r1lab, path).stages[0].folder / "manifest.json").write_text("{")
+    with pytest.raises(ResumeError, match=r"traces-\w+/manifest\.json cannot be read"):
+        planned(r1lab, path)
 
 
 def test_the_order_is_the_files_where_the_graph_allows_it() -> None:

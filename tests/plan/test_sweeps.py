@@ -22,6 +22,11 @@ def test_a_fault_of_several_runs_is_told_once(r1lab: CommandLine) -> None:
     assert finding["what"].startswith("run seed=1, trainer.num_generations=7 and 2 other runs: ")
 
 
+def test_a_sweep_over_nothing(r1lab: CommandLine) -> None:
+    finding = r1lab.one("-m", "trainer.learning_rate=1e-4,1e-3", "seed=range(0)")
+    assert (finding["what"], finding["where"]) == ("a sweep over nothing has no run", "override seed=range(0)")
+
+
 def test_a_wrong_word_in_a_sweep(r1lab: CommandLine) -> None:
     finding = r1lab.one("-m", "trainer.learning_rate=1e-4,1e-3,high")
     assert finding["what"] == "trainer.learning_rate takes a number, not 'high'"

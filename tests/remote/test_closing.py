@@ -11,6 +11,7 @@ import pytest
 
 from r1lab.remote import background
 from r1lab.remote.background import Background
+from r1lab.remote.pool import Pool
 from r1lab.remote.retrying import Unavailable, retried
 
 
@@ -81,3 +82,46 @@ def test_what_is_given_back_on_the_way_out_is_waited_for(monkeypatch: pytest.Mon
 
     assert closed_during(work(), Background(), begun) == ["cancelled"]
     assert given_back == [1]
+
+
+def test_many_that_wait_for_an_endpoint_are_given_up() -> None:
+    """A server dies with the same signal that interrupts its clients: all of them wait, and all at once must not."""
+    begun, waiting = threading.Event(), []
+
+    async def everybody() -> None:
+        pool = Pool(["http://down"], per_endpoint=4, patience=60.0)
+        await pool.release(await pool.acquire(), failed=True)
+
+        async def worker() -> None:
+            waiting.append(1)
+            if len(waiting) == 32:
+                asyncio.get_running_loop().call_later(0.2, begun.set)
+            await pool.acquire()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(32):
+                group.create_task(worker())
+
+    loop = Background()
+    closing = threading.Thread(target=closed_during, args=(everybody(), loop, begun), daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+
+
+def test_a_request_waits_for_the_first_endpoint_that_is_given_back() -> None:
+    async def work() -> list[str]:
+        pool, order = Pool(["http://one"], per_endpoint=1), list[str]()
+        first = await pool.acquire()
+
+        async def second() -> None:
+            order.append((await pool.acquire()).url)
+
+        waits = asyncio.create_task(second())
+        await asyncio.sleep(0.05)
+        order.append("still held")
+        await pool.release(first)
+        await asyncio.wait_for(waits, 10)
+        return order
+
+    assert asyncio.run(work()) == ["still held", "http://one"]

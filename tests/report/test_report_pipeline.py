@@ -56,6 +56,7 @@ def stage(
         "takes": takes or [],
         "does": does,
         "why": why,
+        "told": "",
     }
 
 

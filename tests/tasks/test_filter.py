@@ -156,6 +156,22 @@ def test_parts_are_joined_and_refused_where_they_do_not_fit(go: Go, tmp_path: Pa
     assert "parts/1 holds no finished part" in refused("parts")
 
 
+def test_more_parts_than_rows_are_joined_as_well(go: Go, server: ChatServer, tmp_path: Path) -> None:
+    """An array of eight over three rows is no array of five failures that can never be joined."""
+    for shard in range(8):
+        words = ("task.keep_all=true", "task.end=3", "task.confidence=0.95", "task.shards=8", f"task.shard={shard}")
+        go(*words, folder=f"parts/{shard}")
+    empty = pq.read_table(tmp_path / "parts/0/dataset/data/train-00000.parquet")
+    assert len(empty) == 0 and "pass_rate" in empty.column_names
+    with pytest.raises(ValueError, match="no data"):  # the word of `datasets` for no row, not for a file it cannot read
+        load_dataset(str(tmp_path / "parts/0/dataset"), split="train")
+    asked = len(server.requests)
+    metrics, folder = go(f"task.join={tmp_path / 'parts'}", folder="whole")
+    assert [row["row"] for row in load_dataset(str(folder / "dataset"), split="train")] == [0, 1, 2]
+    assert (metrics["rows"], metrics["kept"] + metrics["below"] + metrics["above"]) == (3, 3)
+    assert len(server.requests) == asked
+
+
 def test_rows_from_here_to_there(go: Go) -> None:
     _, folder = go("task.start=3", "task.end=9", "task.shards=2", "task.shard=1")
     assert [line["row"] for line in records(folder / "pass_rates.jsonl")] == [6, 7, 8]
