@@ -6,6 +6,7 @@ imports distilabel for seconds. They take no processor of the cluster's, since a
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from distilabel.utils.logging import setup_logging
 
 OnDeath = Callable[[str], None]
 FIX = "start it; where it asks for a token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE in the environment"
+CONNECT = 10.0  # seconds
 actors: list[Any] = []  # of this process: they have imported what they need, and serve the next pipeline as well
 
 
@@ -79,7 +81,10 @@ def join(address: str) -> None:
     if ray.is_initialized():
         return
     new: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if port.isdigit():
+            socket.create_connection((host, int(port)), timeout=CONNECT).close()  # Ray itself would try for 20 minutes
         ray.init(address=address, log_to_driver=False, **new)
-    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ray.exceptions.RayError) as error:
         raise NoRay(f"no Ray answers at generator.ray={address}\n    fix      {FIX}\n{error}") from error
