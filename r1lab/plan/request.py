@@ -80,9 +80,10 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         raise ConfigError(findings)
     jobs = jobs_of(words)
     if not jobs:
-        empty = [override for override in sweeps_of(words) if not jobs_of([override.input_line])]
+        said = [str(override.input_line) for override in sweeps_of(words)]
+        empty = [word for word in said if not jobs_of([word])]
         what = "a sweep over nothing has no run"
-        raise ConfigError([Finding(what, f"override {item.input_line}", fix="at least one value") for item in empty])
+        raise ConfigError([Finding(what, f"override {word}", fix="at least one value") for word in empty])
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
     asked = multirun or len(jobs) > 1  # else a single run is put into a queue, a new one each time
     if each := one_job_each(first, words):
