@@ -87,6 +87,10 @@ def _check_numbers(cfg: DictConfig, where: Where) -> list[Finding]:
             findings.append(
                 Finding(f"engine.{name}={engine[name]} is out of range", where(f"engine.{name}"), fix="1 or more")
             )
+    for name in ("nodes", "gpus"):
+        if engine[name] is not None and engine[name] < 0:
+            what = f"engine.{name}={engine[name]} is out of range"
+            findings.append(Finding(what, where(f"engine.{name}"), fix="0 or more"))
     for name in ("timeout", "start_timeout"):
         if not engine[name] > 0:
             findings.append(

@@ -102,7 +102,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = read(folder)
     except ResumeError as error:
-        raise ReportError(str(error)) from error
+        raise ReportError(f"{folder} holds no pipeline: {error}") from error
     if not record.get("stages"):
         raise ReportError(f"{folder} holds no pipeline: {FILE} is missing, or names no stage")
     return record

@@ -17,10 +17,12 @@ def run(cfg: DictConfig) -> None:
     """Cancel every run in `task.run` that is not over.
 
     Raises:
-        ReportError: no run in it was ever handed to Slurm.
+        ReportError: none is named, or no run in it was ever handed to Slurm.
         SlurmError: Slurm does not answer or refuses.
     """
-    folder = Path(cfg.task.run)
+    if not cfg.task.run:
+        raise ReportError("task.run names no folder: task.run=outputs/… of a run or a sweep")
+    folder = Path(str(cfg.task.run))
     queued = submitted_below(folder) if folder.is_dir() else []
     if not queued:
         raise ReportError(f"{folder} holds no run that was handed to Slurm")

@@ -7,7 +7,7 @@ makes only what is missing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from r1lab.data import loading as data
-from r1lab.engines.base import Sampling
+from r1lab.engines.base import Completion, Sampling
 from r1lab.engines.store import Lookup, Store, key_of
 from r1lab.engines.stored import completions_of
 from r1lab.errors import ConfigError, EngineError, Finding
@@ -112,6 +112,21 @@ def refuse_tokens(rewards: Sequence[Reward]) -> None:
         )
 
 
+def refuse_uncounted(completions: Iterable[Completion], store: str | Path) -> None:
+    """Refuse to choose by length where a server does not tell it.
+
+    Args:
+        completions: to choose from.
+        store: where they are kept, for the message.
+
+    Raises:
+        EngineError: a completion has a text and no tokens.
+    """
+    if any(item.text and not item.tokens for item in completions):
+        what = "the server does not say how many tokens a completion has (usage.completion_tokens)"
+        raise EngineError(f"{what}\n    fix      task.keep.order=first task.store={store}, which makes none again")
+
+
 def sampling_of(cfg: DictConfig) -> Sampling:
     """How a task's words say to sample."""
     task = cfg.task
@@ -149,6 +164,8 @@ def write(
             for item in (item for row in every for item in row if item.error):
                 tally.failure(item)
             rows = prompts.rows.select(places)
+            if keep.order == "shortest":
+                refuse_uncounted((item for row in made for _, item in row), cfg.task.store or folder.store)
             sampled = scored(folder.path / SCORES, rows, [[item for _, item in row] for row in made], rewards, settings)
             chosen = [
                 kept(keep, completions, sampled.scores[keep.reward][i] if keep.reward else [])
@@ -183,6 +200,8 @@ def shown_of(record: dict[str, Any]) -> dict[str, Any]:
 def notes(cfg: DictConfig, tally: Tally, failures: int, folder: RunFolder) -> list[str]:
     """What came out, in plain sentences."""
     said = [f"{tally.completions:,} completions of {tally.problems:,} problems, {tally.tokens:,} tokens."]
+    if tally.completions and not tally.tokens:
+        said.append("The server does not say how many tokens they have: lengths and tokens a second are not known.")
     by = f" that reach {cfg.task.keep.reward} ≥ {cfg.task.keep.least:g}" if cfg.task.keep.reward else ""
     said.append(f"{tally.kept:,} completions{by} of {tally.kept_problems:,} problems are kept for SFT.")
     if failures:

@@ -98,6 +98,17 @@ def test_rejection_sampling(serve: Any, generate: Generate, tmp_path: Path, orde
     assert set(kept[0]) == {"row", "sample", "prompt", "messages", "solution", "rewards"}
 
 
+def test_lengths_that_a_server_does_not_tell_choose_nothing(serve: Any, generate: Generate, tmp_path: Path) -> None:
+    """All would be equally short, and the first be kept as the shortest."""
+    server = serve(lambda body, place: {**right_when_even(body, place), "usage": None})
+    with pytest.raises(EngineError, match=r"does not say how many tokens[\s\S]*task.keep.order=first task.store="):
+        generate(server, "task.keep.order=shortest", "task.keep.most=1")
+    asked = len(server.requests)
+    metrics = generate(server, f"task.store={tmp_path / 'run/store'}", "task.keep.most=1", folder="first")
+    assert (len(server.requests), metrics["rows"], metrics["kept"]) == (asked, 36, 12)
+    assert "The server does not say how many tokens they have" in " ".join(metrics["notes"])
+
+
 def test_cut_completions_are_kept_only_by_choice(serve: Any, generate: Generate, tmp_path: Path) -> None:
     server = serve(lambda body, place: completion("x", "length"))
     assert generate(server, "task.n=1", "reward=[]")["kept"] == 0

@@ -63,6 +63,7 @@ WORDS: list[tuple[tuple[str, ...], str, str | None]] = [
     (("task=generate", *HERE, "task.keep.reward=acuracy"), "is none of the rewards", "task.keep.reward=accuracy"),
     (("task=generate", *HERE, "task.keep.order=shortes"), "is not known", "task.keep.order=shortest"),
     (("task=generate", *HERE, "task.keep.most=0"), "keeps nothing", None),
+    (("task=generate", "model=qwen2.5-math-7b", "engine=server", "engine.nodes=-1"), "engine.nodes=-1 is out of", None),
     (("task=generate", *HERE, "task.keep.most=few"), "task.keep.most=few is no number", None),
     (
         ("task=generate", *HERE, "task.keep.least=0.5"),

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from r1lab.errors import ResumeError
+from r1lab.errors import ReportError, ResumeError
 from r1lab.runs.folder import RunFolder
 from r1lab.slurm.commands import Job
 from r1lab.slurm.record import Submitted
 from r1lab.slurm.states import status
+from r1lab.tasks import cancel
 from r1lab.tasks import status as task
 
 DONE = json.dumps({"status": "finished"})
@@ -63,3 +64,11 @@ def test_a_broken_record_is_named(tmp_path: Path) -> None:
     folder = RunFolder(made(tmp_path / "run", manifest_json="[]"))
     with pytest.raises(ResumeError, match=r"run/manifest.json cannot be read: it holds no JSON object"):
         folder.read_json("manifest.json")
+
+
+def test_a_cancellation_of_nothing_is_said(tmp_path: Path) -> None:
+    for said in (None, ""):
+        with pytest.raises(ReportError, match="names no folder"):
+            cancel.run(OmegaConf.create({"task": {"run": said}}))
+    with pytest.raises(ReportError, match="holds no run that was handed to Slurm"):
+        cancel.run(OmegaConf.create({"task": {"run": str(tmp_path)}}))
