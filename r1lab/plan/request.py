@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_words, session
@@ -144,6 +144,16 @@ def plan_all(
     if faults:
         raise ConfigError([_of_runs(finding, runs) if len(jobs) > 1 else finding for finding, runs in faults.items()])
     return plans
+
+
+def twins(plans: Sequence[Plan]) -> list[str]:
+    """Which runs of a sweep are the same run as an earlier one, whatever their words: they count once, not twice."""
+    said: list[str] = []
+    told: dict[str, int] = {}
+    for number, planned in enumerate(plans):
+        if (first := told.setdefault(OmegaConf.to_yaml(planned.cfg), number)) != number:
+            said.append(f"run {number} of the sweep is run {first} again, since its words mean the same")
+    return said
 
 
 def begun_otherwise(jobs: Sequence[list[str]], sweep: Path) -> bool:
