@@ -29,8 +29,6 @@ from r1lab.generation.own import Drawn, OnMade
 WORKER = "r1lab.generation.distilabel_worker"
 STOP_SECONDS = 20.0
 SHOWN = 600  # characters of its log's end
-TOKENLESS = "InvalidAuthToken"  # what Ray says of a driver that does not show the cluster's token
-TOKEN_FIX = "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH=FILE with the cluster's token, in the environment"
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
@@ -136,10 +134,8 @@ class DistilabelEngine:
             yield place, [made_of({"error": f"distilabel gave none; see {self.log}"}) for _ in range(sampling.n)]
 
     def _ended(self, why: str = "") -> EngineError:
-        what = f"distilabel ended before its work was done\n    log      {self.log}"
-        if TOKENLESS in why:
-            what += f"\n    fix      {TOKEN_FIX}"
         last = self.log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:]
+        what = f"distilabel ended before its work was done\n    log      {self.log}"
         return EngineError(f"{what}\n{why[:SHOWN] or last}")
 
 

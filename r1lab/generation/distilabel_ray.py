@@ -17,6 +17,7 @@ from distilabel.pipeline.step_wrapper import _StepWrapper
 from distilabel.utils.logging import setup_logging
 
 OnDeath = Callable[[str], None]
+FIX = "start it; where it asks for a token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE in the environment"
 actors: list[Any] = []  # of this process: they have imported what they need, and serve the next pipeline as well
 
 
@@ -81,4 +82,4 @@ def join(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, **new)
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-        raise NoRay(f"no Ray answers at generator.ray={address}: {error}") from error
+        raise NoRay(f"no Ray answers at generator.ray={address}\n    fix      {FIX}\n{error}") from error
