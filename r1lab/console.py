@@ -54,6 +54,12 @@ def say_again(folder: Path, runs: int) -> None:
     out.print(f"       {plural(runs, 'run')}; sweep.new=true begins another")
 
 
+def say_twins(said: list[str]) -> None:
+    """Say which runs of a sweep are one run made twice."""
+    for text in said:
+        out.print(f"[yellow]note[/]   {escape(text)}; another seed makes another run")
+
+
 def show_end(plan: Plan, metrics: dict[str, Any]) -> None:
     """Say how a run ended and where to look."""
     objective = str(metrics.get("objective") or plan.cfg.objective)

@@ -30,7 +30,7 @@ from r1lab.launch.again import next_try
 from r1lab.launch.local import audit, launch
 from r1lab.plan.checks import Plan
 from r1lab.plan.pipeline_facts import PIPELINE
-from r1lab.plan.request import Request, plan_job, plan_request
+from r1lab.plan.request import Request, plan_job, plan_request, twins
 from r1lab.plan.words import finding_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.outcome import MACHINERY
@@ -63,6 +63,8 @@ def main() -> None:
                 run_hydra([*flags, *request.words])
             elif request.dry_run:
                 console.show_plans(request.plans, as_json=request.dry_run == "json")
+                if request.sweep and request.dry_run != "json":
+                    console.say_twins(twins(request.plans))
                 if request.dry_run == "full":
                     run_audits(request)
             elif in_place(request):
@@ -136,6 +138,7 @@ def begin_sweep(request: Request) -> None:
     folder = Path(str(request.sweep))
     if request.again:
         console.say_again(folder, len(request.plans))
+    console.say_twins(twins(request.plans))
     if request.identity:
         SweepLedger(folder).begin(request.identity, as_typed())
 

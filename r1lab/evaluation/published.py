@@ -26,6 +26,7 @@ from r1lab.evaluation.records import Record
 FILE = Path(__file__).with_name("published.yaml")
 CLOSE = 0.03  # a difference of which the 95 % interval is wider than this on either side says too little to agree
 ROUNDED = 0.001 / math.sqrt(12)  # standard error of a figure rounded to a tenth of a point
+COPY = "on a copy of its data, which nobody has compared"
 AGREES, DIFFERS, TOO_FEW, NONE = "agrees", "differs", "too few samples to say", "no verdict"
 
 
@@ -63,7 +64,7 @@ class Beside:
         difference: ours minus theirs, as a share.
         error: the standard error of that; None where theirs is not known.
         verdict: agrees, differs, too few samples to say, or no verdict.
-        why: why there is no verdict; "" where there is one.
+        why: why there is no verdict, or what it rests on; "" for nothing.
     """
 
     figure: Figure
@@ -134,9 +135,8 @@ def _beside(record: Record, figure: Figure, ours: float, shares: list[list[bool]
     if why := unlike(record, figure):
         return Beside(figure, ours, difference, error, NONE, why)
     assert error is not None
-    if abs(difference) > Z95 * error:
-        return Beside(figure, ours, difference, error, DIFFERS)
-    return Beside(figure, ours, difference, error, AGREES if Z95 * error <= CLOSE else TOO_FEW)
+    verdict = DIFFERS if abs(difference) > Z95 * error else AGREES if Z95 * error <= CLOSE else TOO_FEW
+    return Beside(figure, ours, difference, error, verdict, COPY if record.made_by.get("own_data") else "")
 
 
 def spread(shares: list[list[bool]]) -> float:
@@ -158,6 +158,12 @@ def unlike(record: Record, figure: Figure) -> str:
         return f"their prompts are {figure.evaluator}'s, ours {evaluator}'s: evaluator={figure.evaluator} has the same"
     if own := [name for name in ("own_prompt", "own_template") if record.made_by.get(name)]:
         return f"the {own[0].removeprefix('own_')} was changed"
+    model = record.made_by.get("model") or {}
+    if model.get("rope"):
+        return "the model's positions were changed (model.rope)"
+    root = str(model.get("root") or "")
+    if root and not root.startswith(("/", ".")) and root.lower() != str(model.get("repo")).lower():
+        return f"the server says that it serves {root}"
     if figure.sampling is None or figure.samples is None:
         return "how they sampled is not published"
     sampling = record.made_by.get("sampling") or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,6 +47,7 @@ class Question:
         columns: what the scorer reads, the form's additions and `solution` among them.
         part, points: of a contest: the subtask, and what it is worth.
         row: its place among the benchmark's rows.
+        decided_by: what its completions are judged by: the gold answer, else a digest of what holds the tests.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Question:
     part: str = ""
     points: float = 0.0
     row: int = 0
+    decided_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,11 @@ class Questions:
 
     @property
     def data(self) -> str:
-        """A digest of ids and gold answers: equal problems, equal digest, in whatever order and from wherever."""
-        return digest(sorted(f"{item.id}\0{item.part}\0{item.gold}" for item in self.asked))
+        """A digest of ids and gold answers: equal problems, equal digest, in whatever order and from wherever.
+
+        Where there is no gold answer, the columns that hold the tests of a program count, else all of them.
+        """
+        return digest(sorted(f"{item.id}\0{item.part}\0{item.decided_by}" for item in self.asked))
 
     @property
     def wording(self) -> str:
@@ -123,12 +128,18 @@ def questions_of(name: str, benchmark: DictConfig) -> Questions:
             raise DataError(f"benchmark.{name}, row {number + 1}: the prompt cannot be filled in: {error}") from error
         turns = with_system([{"role": "user", "content": words}], benchmark.system_prompt)
         called = own or digest([words])
-        asked.append(Question(called, turns, made.gold, made.columns, made.part, made.points, number))
+        decides = made.gold if made.gold is not None else of_columns(made.columns, needed)
+        asked.append(Question(called, turns, made.gold, made.columns, made.part, made.points, number, decides))
     if not asked:
         first = missing[0][1] if missing else "there are no rows"
         raise DataError(f"benchmark.{name}: nothing of it can be asked: {first}")
     refuse_twins(name, asked, benchmark.id)
     return Questions(name, asked, missing)
+
+
+def of_columns(row: Row, names: Sequence[str]) -> str:
+    """A digest of some columns of a row, or of all."""
+    return digest([f"{name}\0{row[name]}" for name in names or sorted(row)])
 
 
 def refuse_twins(name: str, asked: list[Question], column: str | None) -> None:

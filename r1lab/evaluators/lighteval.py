@@ -147,5 +147,6 @@ def made_by(
         "evaluator": "lighteval",
         "versions": {**common["versions"], **judges},
         "own_prompt": not stock(cfg) or benchmark.system_prompt is not None,
+        "own_data": bool(benchmark.path) or Path(str(benchmark.repo)).is_dir(),
         "scorer": {"lighteval": benchmark.lighteval if stock(cfg) else benchmark.form},
     }

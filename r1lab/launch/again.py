@@ -53,6 +53,8 @@ def next_try(plan: Plan, words: Sequence[str], asked: bool, tried: int = 0, why:
     cause = ended.cause.splitlines()[0] if ended.cause else ""
     if ended.state == FINISHED:
         return Next(False, plan, changes, "is done", ended)
+    if asked and RunFolder(plan.run_dir).in_use():
+        return Next(False, plan, changes, "is running: another command has begun it", ended)
     if ended.state in (WAITING, INTERRUPTED):
         note = "goes on where it was interrupted" if ended.state == INTERRUPTED else ""
         return Next(ended.state == WAITING or asked, plan, changes, note, ended)

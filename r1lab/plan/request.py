@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_words, session
@@ -80,9 +80,10 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         raise ConfigError(findings)
     jobs = jobs_of(words)
     if not jobs:
-        empty = [override for override in sweeps_of(words) if not jobs_of([str(override.input_line)])]
+        said = [str(override.input_line) for override in sweeps_of(words)]
+        empty = [word for word in said if not jobs_of([word])]
         what = "a sweep over nothing has no run"
-        raise ConfigError([Finding(what, f"override {item.input_line}", fix="at least one value") for item in empty])
+        raise ConfigError([Finding(what, f"override {word}", fix="at least one value") for word in empty])
     first, hydra_cfg = composed = composed_or_refused(jobs[0])
     asked = multirun or len(jobs) > 1  # else a single run is put into a queue, a new one each time
     if each := one_job_each(first, words):
@@ -143,6 +144,16 @@ def plan_all(
     if faults:
         raise ConfigError([_of_runs(finding, runs) if len(jobs) > 1 else finding for finding, runs in faults.items()])
     return plans
+
+
+def twins(plans: Sequence[Plan]) -> list[str]:
+    """Which runs of a sweep are the same run as an earlier one, whatever their words: they count once, not twice."""
+    said: list[str] = []
+    told: dict[str, int] = {}
+    for number, planned in enumerate(plans):
+        if (first := told.setdefault(OmegaConf.to_yaml(planned.cfg), number)) != number:
+            said.append(f"run {number} of the sweep is run {first} again, since its words mean the same")
+    return said
 
 
 def begun_otherwise(jobs: Sequence[list[str]], sweep: Path) -> bool:

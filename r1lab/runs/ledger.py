@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from r1lab.runs.folder import dumps
+from r1lab.runs.folder import dumps, write_atomic
 
 
 class Ledger:
@@ -38,6 +38,4 @@ class Ledger:
             fcntl.flock(lock, fcntl.LOCK_EX)
             content = self.read()
             yield content
-            beside = self.path.with_name(f".{self.path.name}.tmp")
-            beside.write_text(dumps(content, indent=2) + "\n", encoding="utf-8")
-            beside.replace(self.path)
+            write_atomic(self.path, dumps(content, indent=2) + "\n")

@@ -66,6 +66,27 @@ def test_verdicts() -> None:
     assert set(verdicts(evaluated([20] * 30, 64)).values()) == {AGREES, TOO_FEW, NONE}
 
 
+def test_a_verdict_on_a_copy_of_the_data_says_so() -> None:
+    found = {i.figure.table: i for i in beside(evaluated([20] * 30, 64, own_data=True))}["Open-R1, many samples"]
+    assert found.verdict == AGREES
+    assert found.sentence().endswith(": agrees (on a copy of its data, which nobody has compared)")
+
+
+@pytest.mark.parametrize(
+    ("about", "why"),
+    [
+        ({"rope": {"factor": 2.0}}, "the model's positions were changed (model.rope)"),
+        ({"root": "someone/else"}, "the server says that it serves someone/else"),
+        ({"root": MODEL.upper()}, ""),
+        ({"root": "/models/r1"}, ""),
+    ],
+)
+def test_another_model_under_the_name_gets_no_verdict(about: dict[str, Any], why: str) -> None:
+    record = evaluated([20] * 30, 64, model={"repo": MODEL, **about})
+    found = {item.figure.table: item for item in beside(record)}["Open-R1, many samples"]
+    assert (found.verdict, found.why) == ((NONE, why) if why else (AGREES, ""))
+
+
 def test_no_luck_of_few_samples_makes_a_sharp_verdict() -> None:
     """Two samples of each problem, all pairs alike by chance: that is no proof of a model without dice."""
     found = {i.figure.table: i for i in beside(evaluated([2] * 12 + [0] * 18, 2))}["Open-R1, many samples"]

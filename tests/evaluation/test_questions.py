@@ -110,3 +110,12 @@ def test_digests_follow_the_content_and_not_the_order(tmp_path: Path) -> None:
     prompted = asked(tmp_path, "aime24", AIME, 'benchmark.aime24.system_prompt="Be brief."')
     assert prompted.data == one.data and prompted.wording != one.wording
     assert prompted.asked[0].prompt[0] == {"role": "system", "content": "Be brief."}
+
+
+def test_other_tests_of_the_same_problems_are_other_data(tmp_path: Path) -> None:
+    """A program's problem has no gold answer: what it is judged by are its tests, and not the day it was set."""
+    found = asked(tmp_path, "lcb", LCB)
+    tests = json.dumps([{"input": "4", "output": "9", "testtype": "stdin"}])
+    other = asked(tmp_path, "lcb", [{**LCB[0], "public_test_cases": tests}, *LCB[1:]])
+    assert other.wording == found.wording and other.data != found.data
+    assert asked(tmp_path, "lcb", [{**row, "platform": "elsewhere"} for row in LCB]).data == found.data

@@ -65,6 +65,17 @@ def manifest_of(run: int) -> dict[str, Any]:
     return json.loads((sweep_of() / f"{run}/manifest.json").read_text())
 
 
+def test_what_another_command_runs_is_left_to_it(r1lab: CommandLine, machine: Machine) -> None:
+    machine.ends = {2: [OOM] * 9, 3: ["interrupted"]}
+    r1lab("-m", "seed=1,2,3")
+    machine.tries.clear()
+    with RunFolder(sweep_of() / "1").locked(), RunFolder(sweep_of() / "2").locked():
+        again = r1lab("-m", "seed=1,2,3")
+    assert again.code == 1 and machine.tries == []
+    for run in (1, 2):
+        assert f"{sweep_of()}/{run} is running: another command has begun it" in again.err
+
+
 def test_the_same_command_skips_what_is_done(r1lab: CommandLine, machine: Machine) -> None:
     machine.ends = {2: ["RewardError: accuracy returned 3 values for 8 completions"]}
     first = r1lab("-m", "seed=1,2,3")

@@ -81,6 +81,15 @@ def test_a_dry_run_of_a_sweep(r1lab: CommandLine) -> None:
     assert not Path("outputs").exists()
 
 
+def test_runs_that_are_one_run_are_told(r1lab: CommandLine) -> None:
+    words = ["-m", "trainer.learning_rate=1e-4,0.0001,2e-4", "seed=1,1"]
+    said = r1lab(*words, "dry_run=true").out
+    same = [line for line in said.splitlines() if "again, since its words mean the same" in line]
+    assert [line.split()[2::6][:2] for line in same] == [["1", "0"], ["2", "0"], ["3", "0"], ["5", "4"]]
+    assert "mean the same" not in r1lab("-m", "seed=1,2", "dry_run=true").out
+    assert json.loads(r1lab(*words, "dry_run=json").out)
+
+
 def test_the_words_of_each_run() -> None:
     words = ["task=sft", "seed=1,2", "trainer.beta=range(0,2)"]
     jobs = jobs_of(words)
