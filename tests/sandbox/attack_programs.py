@@ -13,7 +13,7 @@ from r1lab.sandbox.base import Limits, Verdict
 
 LIMITS = Limits(
     seconds=0.5,
-    wall_seconds=1.0,
+    wall_seconds=2.0,
     memory=128 << 20,
     processes=32,
     file_size=16 << 20,
