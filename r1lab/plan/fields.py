@@ -181,7 +181,7 @@ def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: D
     close = close or nearest(name, known)
     owner = f"task={cfg.task.name}" if container == "task" else target_of(cfg, container) if container else ""
     of = f" of {owner}" if owner else f" of {container}" if container else ""
-    full = f"{container}.{close}".lstrip(".") if close else ""
+    full = f"{container}.{close}".lstrip(".") if close else _elsewhere(container, name, cfg)
     words = [word for word in known if word != "_target_" and not (container == "task" and word == "name")]
     fix = f"known here: {some(words, like=name)}" if words else "leave it out"
     if close and len(words) > MOST_LISTED:
@@ -189,6 +189,16 @@ def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: D
     if key == "experiment":
         fix = "begin the file with the line `# @package _global_`"
     return Finding(f"{key} is not a field{of}", place, full, fix)
+
+
+def _elsewhere(container: str, name: str, cfg: DictConfig) -> str:
+    """The key of the same last name in another group, a benchmark's own first; "" where there is none."""
+    if not container or "." in container or container in LISTS or name.startswith("_"):
+        return ""
+    places = [place for place, known in schema_of(cfg).items() if place not in ("", container) and name in known]
+    there = [place for place in places if place not in LISTS and OmegaConf.select(cfg, place) is not None]
+    there.sort(key=lambda place: (not place.startswith("benchmark."), place.count(".")))
+    return f"{there[0]}.{name}" if there else ""
 
 
 def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> list[Finding]:

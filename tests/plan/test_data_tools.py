@@ -148,3 +148,16 @@ def test_a_dry_run_says_what_is_sampled_and_kept(
     assert "held out" not in facts
     assert facts["rows"] == rows
     assert samples in facts["samples"] and kept in facts["kept"]
+
+
+@pytest.mark.parametrize(
+    ("words", "close"),
+    [
+        ("task=eval task.problems=50", "eval.problems"),
+        ("task=eval benchmark=arithmetic task.problems=50", "benchmark.arithmetic.problems"),
+        ("task=eval dataset.temperature=1", "eval.temperature"),
+        ("task=eval task.zzz=1", ""),
+    ],
+)
+def test_a_field_of_another_group_is_found(r1lab: CommandLine, words: str, close: str) -> None:
+    assert r1lab.one(*words.split(), "model=tiny").get("nearest", "") == close
