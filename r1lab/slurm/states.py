@@ -16,7 +16,7 @@ from r1lab.errors import R1labError, ResumeError
 from r1lab.runs.folder import RunFolder, step_of
 from r1lab.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, UNREADABLE, state_of
 from r1lab.slurm.commands import UNDER_WAY, Job, jobs
-from r1lab.slurm.record import Submitted
+from r1lab.slurm.record import Submitted, was_cancelled
 from r1lab.slurm.script import LOG
 
 WAITS = {  # Slurm's reasons to wait, in words
@@ -106,7 +106,8 @@ def status(item: Submitted, job: Job | None) -> Status:
 def _status(item: Submitted, job: Job | None) -> Status:
     folder = RunFolder(item.run)
     manifest = folder.read_json("manifest.json")
-    state, why = _state(folder, manifest, job)
+    cancelled = job is None and was_cancelled(item)
+    state, why = _state(folder, manifest, Job("CANCELLED") if cancelled else job)
     step, metrics = _last(folder)
     if state == FINISHED:
         metrics = {**metrics, **folder.read_json("metrics.json")}
