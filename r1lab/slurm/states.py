@@ -14,7 +14,17 @@ from omegaconf import DictConfig
 
 from r1lab.errors import R1labError, ResumeError
 from r1lab.runs.folder import RunFolder, step_of
-from r1lab.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, UNREADABLE, state_of
+from r1lab.runs.states import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    QUEUED,
+    RUNNING,
+    UNREADABLE,
+    state_from_here,
+    state_of,
+)
 from r1lab.slurm.commands import UNDER_WAY, Job, jobs
 from r1lab.slurm.record import Submitted, was_cancelled
 from r1lab.slurm.script import LOG
@@ -157,7 +167,7 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
 
 def _started(run: RunFolder) -> Status:
     manifest = run.read_json("manifest.json")
-    state, why = state_of(manifest, run.in_use())
+    state, why = state_from_here(run, manifest)
     step, metrics = _last(run)
     metrics |= run.read_json("metrics.json") if state == FINISHED else {}
     return Status(run.path, "", state, why, step, _steps(run.path), metrics)
