@@ -136,9 +136,10 @@ class Cluster:
     job may take: minutes, "hours:minutes:seconds" or "days-hours:minutes:seconds"), and of each node `gpus` (null: as
     many as the accelerator needs), `cpus` (cores) and `memory` ("64G"; 0 is all). `options` are any others of sbatch's.
 
-    `parallel` is the most runs of a sweep at once. `wait` false returns as soon as the runs are in the queue. `after`
-    lists jobs that must have finished well before. `requeue` lets a run that was preempted, lost its node or reached
-    its time go back to the queue; `warning` is the seconds before its end at which it saves a checkpoint for that.
+    `parallel` is the most runs of one job array at once. `wait` false returns as soon as the runs are in the queue.
+    `after` lists jobs that must have finished well before. `requeue` lets a run that was preempted, lost its node or
+    reached its time go back to the queue; `warning` is the seconds before its end at which it saves a checkpoint for
+    that.
     `container` is an image for pyxis, with `mounts`; `setup` are shell lines before Python starts on a node, and
     `python` is the interpreter there, null for this one.
     """

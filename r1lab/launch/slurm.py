@@ -24,7 +24,7 @@ from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_submitted
 from r1lab.runs.folder import TYPED, RunFolder
 from r1lab.runs.outcome import MACHINERY, Outcome
-from r1lab.runs.states import FAILED, FINISHED, QUEUED, RUNNING, coloured
+from r1lab.runs.states import CANCELLED, FAILED, FINISHED, QUEUED, RUNNING, coloured
 from r1lab.runs.sweeps import SweepLedger
 from r1lab.slurm import record
 from r1lab.slurm.commands import submit, try_out
@@ -68,7 +68,11 @@ def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: in
     tried = dict.fromkeys(typed, 0)
     while True:
         starting = {number: now for number, now in rounds.items() if now.starts}
+        earlier = len(jobs)
         jobs += queue(starting, typed, sweep)
+        if cfg.cluster.parallel and earlier and starting:
+            beside = f"{plural(earlier, 'run')} of earlier commands {'is' if earlier == 1 else 'are'} under way"
+            out.print(f"       cluster.parallel={cfg.cluster.parallel} holds for these alone: {beside} beside them")
         if not cfg.cluster.wait or not jobs:
             break
         ended |= {item.run.resolve(): item for item in wait(jobs)}
@@ -89,6 +93,8 @@ def _looked_at(plan: Plan, words: Sequence[str], known: Mapping[Path, Status], a
         return Next(False, plan, note=f"is {before.state}", ended=Outcome(before.state))
     why = before.why if before and before.state == FAILED else ""
     now = next_try(plan, words, asked, tried, why)
+    if before and before.state == CANCELLED and now.starts and not now.note:
+        now = replace(now, note="was cancelled before it began: it is queued anew")
     if now.note:
         out.print(f"       {escape(now.plan.run_dir.name)} {escape(now.note)}")
     return now

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from r1lab.runs.folder import RunFolder
-from r1lab.runs.states import INTERRUPTED, WAITING, state_of
+from r1lab.runs.states import INTERRUPTED, WAITING, state_from_here
 
 
 def status_of(folder: Path, manifest: dict[str, Any], begun: bool) -> tuple[str, str | None]:
@@ -15,7 +15,7 @@ def status_of(folder: Path, manifest: dict[str, Any], begun: bool) -> tuple[str,
         manifest: as far as it could be read.
         begun: whether the folder holds anything that a run writes on its way.
     """
-    state, cause = state_of(manifest, RunFolder(folder).in_use())
+    state, cause = state_from_here(RunFolder(folder), manifest)
     if state == WAITING and begun:
         return INTERRUPTED, "the manifest is missing or torn, so nothing says how the run ended"
     return state, cause or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import shlex
+import socket
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -67,7 +68,8 @@ def start(folder: RunFolder, cfg: DictConfig, typed: str = "") -> None:
     tries = SweepLedger(folder.path.parent).tries(folder.path.name)
     if manifest:
         resumed = [*manifest.get("resumed", []), now()]
-        manifest.update(resumed=resumed, status=RUNNING, cause=None, ended=None, exit=None, tries=tries)
+        host = socket.gethostname()
+        manifest.update(resumed=resumed, status=RUNNING, host=host, cause=None, ended=None, exit=None, tries=tries)
         folder.write_json("manifest.json", manifest)
         return
     folder.write_json(
@@ -77,6 +79,7 @@ def start(folder: RunFolder, cfg: DictConfig, typed: str = "") -> None:
             or shlex.join([sys.executable, "-m", "r1lab.launch.worker", str(folder.path / "run.yaml")]),
             "git": git_state(Path.cwd()),
             "versions": versions(),
+            "host": socket.gethostname(),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "hardware": {"cpu": cpu_name(), "cores": cores(), "memory_gb": round(memory_gb(), 1), "gpus": gpus()},

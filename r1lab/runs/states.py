@@ -6,8 +6,12 @@ job is put into them in `slurm.states`, and goes before what the folder says.
 
 from __future__ import annotations
 
+import datetime
+import socket
 from collections.abc import Mapping
 from typing import Any
+
+from r1lab.runs.folder import RunFolder
 
 WAITING = "waiting"  # nothing of it has begun
 QUEUED = "queued"  # its job is in the queue
@@ -46,6 +50,24 @@ def state_of(manifest: Mapping[str, Any], held: bool) -> tuple[str, str]:
     if manifest:
         return INTERRUPTED, "no end was recorded: it was killed, or runs on another machine"
     return WAITING, ""
+
+
+def state_from_here(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """As `state_of`, as far as this machine can see: of a run that began on another one, only what it wrote.
+
+    Raises:
+        OSError: the folder cannot be looked at.
+    """
+    state, why = state_of(manifest, folder.in_use())
+    host = manifest.get("host")
+    if state != INTERRUPTED or manifest.get("status") != RUNNING or host is None:
+        return state, why
+    if host == socket.gethostname():
+        return INTERRUPTED, "no end was recorded: it was killed"
+    files = (folder.path / name for name in ("manifest.json", "metrics.jsonl", "run.log"))
+    last = max((file.stat().st_mtime for file in files if file.is_file()), default=None)
+    wrote = f" of {datetime.datetime.fromtimestamp(last):%Y-%m-%d %H:%M}" if last else ""
+    return RUNNING, f"on {host} by its last word{wrote}; whether it goes on cannot be seen from this machine"
 
 
 def coloured(state: str) -> str:

@@ -1,4 +1,4 @@
-"""`slurm.json`: which runs of a folder were handed to Slurm as which array tasks."""
+"""`slurm.json`: which runs of a folder were handed to Slurm as which array tasks; and which were taken back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from r1lab.runs.folder import RunFolder
 from r1lab.runs.ledger import Ledger
 
 FILE = "slurm.json"
+TAKEN_BACK = "cancelled.json"  # in a run's folder: the job that was cancelled
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,17 @@ def submitted_below(folder: Path) -> list[Submitted]:
         return [item for item in submitted(folder.parent) if item.run == folder.resolve()]
     found = [item for file in sorted(folder.rglob(FILE)) for item in submitted(file.parent)]
     return list({item.run: item for item in found}.values())
+
+
+def note_cancelled(item: Submitted) -> None:
+    """Note in a run's folder that its job was cancelled: Slurm keeps nothing of an array task that never started."""
+    RunFolder(item.run).write_json(TAKEN_BACK, {"job": item.job})
+
+
+def was_cancelled(item: Submitted) -> bool:
+    """Whether it is noted of this job, and not of an earlier one of the run.
+
+    Raises:
+        ResumeError: the note cannot be read.
+    """
+    return RunFolder(item.run).read_json(TAKEN_BACK).get("job") == item.job

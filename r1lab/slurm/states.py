@@ -14,9 +14,19 @@ from omegaconf import DictConfig
 
 from r1lab.errors import R1labError, ResumeError
 from r1lab.runs.folder import RunFolder, step_of
-from r1lab.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, UNREADABLE, state_of
+from r1lab.runs.states import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    QUEUED,
+    RUNNING,
+    UNREADABLE,
+    state_from_here,
+    state_of,
+)
 from r1lab.slurm.commands import UNDER_WAY, Job, jobs
-from r1lab.slurm.record import Submitted
+from r1lab.slurm.record import Submitted, was_cancelled
 from r1lab.slurm.script import LOG
 
 WAITS = {  # Slurm's reasons to wait, in words
@@ -106,7 +116,8 @@ def status(item: Submitted, job: Job | None) -> Status:
 def _status(item: Submitted, job: Job | None) -> Status:
     folder = RunFolder(item.run)
     manifest = folder.read_json("manifest.json")
-    state, why = _state(folder, manifest, job)
+    cancelled = job is None and was_cancelled(item)
+    state, why = _state(folder, manifest, Job("CANCELLED") if cancelled else job)
     step, metrics = _last(folder)
     if state == FINISHED:
         metrics = {**metrics, **folder.read_json("metrics.json")}
@@ -156,7 +167,7 @@ def started_here(folder: Path, queued: Collection[Path]) -> list[Status]:
 
 def _started(run: RunFolder) -> Status:
     manifest = run.read_json("manifest.json")
-    state, why = state_of(manifest, run.in_use())
+    state, why = state_from_here(run, manifest)
     step, metrics = _last(run)
     metrics |= run.read_json("metrics.json") if state == FINISHED else {}
     return Status(run.path, "", state, why, step, _steps(run.path), metrics)

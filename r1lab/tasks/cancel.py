@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from r1lab.errors import ReportError
 from r1lab.slurm.commands import cancel
-from r1lab.slurm.record import submitted_below
+from r1lab.slurm.record import note_cancelled, submitted_below
 from r1lab.slurm.states import statuses
 from r1lab.wording import display, plural
 
@@ -26,7 +26,10 @@ def run(cfg: DictConfig) -> None:
     queued = submitted_below(folder) if folder.is_dir() else []
     if not queued:
         raise ReportError(f"{folder} holds no run that was handed to Slurm")
-    going = [item for item in statuses(queued) if not item.over]
+    over = {item.job for item in statuses(queued) if item.over}
+    going = [item for item in queued if item.job not in over]
+    for item in going:  # first, so that a command that waits for them never sees a job gone and no note of why
+        note_cancelled(item)
     cancel([item.job for item in going])
     for item in going:
         print(f"cancelled {item.job}  {display(item.run)}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import r1lab
-from r1lab.runs.states import COLOURS, STATES, coloured, state_of
+from r1lab.runs.folder import RunFolder
+from r1lab.runs.states import COLOURS, STATES, coloured, state_from_here, state_of
 from r1lab.slurm.commands import UNDER_WAY
 from r1lab.slurm.states import ENDED, OURS
 
@@ -34,6 +38,30 @@ PACKAGE = Path(r1lab.__file__).parent
 )
 def test_what_a_folder_says(manifest: dict[str, Any], held: bool, state: str, cause: str) -> None:
     assert state_of(manifest, held) == (state, cause)
+
+
+def test_a_run_of_another_machine_is_not_called_interrupted(tmp_path: Path) -> None:
+    folder, here = RunFolder(tmp_path), socket.gethostname()
+    folder.write_json("manifest.json", {})
+    folder.append("metrics.jsonl", [{"step": 1}])
+    os.utime(tmp_path / "manifest.json", (0, 0))
+    os.utime(
+        tmp_path / "metrics.jsonl", (86_400 * 365.25 * 30,) * 2
+    )  # the newer of the two: of 2000-01-01, at noon UTC
+    state, why = state_from_here(folder, {"status": "running", "host": f"{here}-2"})
+    assert state == "running"
+    assert re.fullmatch(
+        rf"on {here}-2 by its last word of (1999-12-31|2000-01-01) \d\d:\d\d; "
+        "whether it goes on cannot be seen from this machine",
+        why,
+    )
+    killed = ("interrupted", "no end was recorded: it was killed, or runs on another machine")
+    assert state_from_here(folder, {"status": "running"}) == killed  # nobody knows where
+    assert state_from_here(folder, {"status": "running", "host": here}) == ("interrupted", killed[1].split(",")[0])
+    ended = {"status": "interrupted", "cause": "its time was up", "host": "elsewhere"}
+    assert state_from_here(folder, ended) == ("interrupted", "its time was up")
+    with folder.locked():
+        assert state_from_here(folder, {"status": "running", "host": "elsewhere"}) == ("running", "")
 
 
 def test_every_state_of_slurm_s_that_speaks_of_a_run_has_its_word() -> None:

@@ -2,16 +2,21 @@
 
 Needs root, slurm-wlm, munge and iproute2. A node that says "localhost" where it means another one fails here as it
 would on a real cluster. Everything dies with the controller's first process.
+
+    python -m tests.slurm.cluster     # one to try things on, until Ctrl-C
 """
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -270,3 +275,29 @@ def _commands(pids: Sequence[int]) -> list[tuple[int, str]]:
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             found += [(pid, line.strip()), *_commands(_children(pid))]
     return found
+
+
+def main() -> None:
+    """Start a cluster, say how to enter it, and stay until Ctrl-C."""
+    said = argparse.ArgumentParser(prog="python -m tests.slurm.cluster", description=main.__doc__)
+    said.add_argument("--nodes", type=int, default=2, choices=range(2, 10), help="how many nodes (default: 2)")
+    said.add_argument("--gpus", type=int, default=4, choices=range(1, 9), help="fake GPUs of each node (default: 4)")
+    asked = said.parse_args()
+    if reason := lacking():
+        sys.exit(reason)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        cluster = Cluster(Path(folder) / "lab", nodes=asked.nodes, gpus=asked.gpus)
+        print(f"{asked.nodes} nodes are up. Enter their login node from another terminal, also as root:\n")
+        print(
+            f"    {shlex.join(cluster.enter('bash'))}\n\nCtrl-C here ends the cluster and all that runs on it.",
+            flush=True,
+        )
+        with suppress(KeyboardInterrupt):
+            cluster.process.wait()
+            print(f"it ended by itself:\n{(cluster.folder / 'log/controller.log').read_text()}", file=sys.stderr)
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    main()

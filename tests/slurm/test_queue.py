@@ -119,6 +119,18 @@ def test_without_waiting_runs_are_looked_at_and_cancelled_later(cluster: Cluster
     assert told["1"]["why"] == "as many runs of the sweep as may are running"
     assert told["0"]["reward"] == 0.25
     assert "3 runs: 1 running, 2 queued" in cluster.r1lab("task=status").stdout
+    assert "1 run cancelled, 0 had ended" in cluster.r1lab("task=cancel", f"task.run={sweep / '2'}").stdout
+    told = status(
+        cluster, sweep
+    )  # Slurm keeps nothing of a task that never started while others of its array are there
+    assert (told["2"]["state"], told["2"]["why"]) == ("cancelled", "it was cancelled")
+    again = cluster.r1lab(*MINE, *words).stdout
+    assert "2 was cancelled before it began: it is queued anew" in again
+    assert "1 run in the queue" in again
+    assert "cluster.parallel=1 holds for these alone: 2 runs of earlier commands are under way beside them" in again
+    jobs |= jobs_of(sweep)
+    assert jobs[2].partition("_")[0] != jobs[0].partition("_")[0]
+    assert status(cluster, sweep)["2"]["state"] in ("queued", "running")
     ended = cluster.r1lab("task=cancel", f"task.run={sweep}").stdout
     assert "3 runs cancelled, 0 had ended" in ended
     assert {cluster.ended(job) for job in jobs.values()} == {"CANCELLED"}

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from r1lab.errors import ReportError, ResumeError
 from r1lab.runs.folder import RunFolder
 from r1lab.slurm.commands import Job
-from r1lab.slurm.record import Submitted
+from r1lab.slurm.record import Submitted, note_cancelled
 from r1lab.slurm.states import status
 from r1lab.tasks import cancel
 from r1lab.tasks import status as task
@@ -58,6 +58,26 @@ def test_one_broken_folder_hides_no_other(tmp_path: Path, capsys: pytest.Capture
 def test_the_queue_tells_where_the_folder_does_not(tmp_path: Path, word: str | None, state: str) -> None:
     run = made(tmp_path / "0", manifest_json="{")
     assert status(Submitted(run, "7_0"), Job(word) if word else None).state == state
+
+
+@pytest.mark.parametrize(
+    ("manifest", "job", "state", "why"),
+    [
+        (None, "7_2", "cancelled", "it was cancelled"),
+        ('{"status": "running"}', "7_2", "cancelled", "it was cancelled"),
+        (DONE, "7_2", "finished", ""),  # it came too late
+        ('{"status": "failed", "cause": "the loss is gone"}', "7_2", "failed", "the loss is gone"),
+        (None, "8_2", "failed", "Slurm has forgotten the job, and the run never started"),  # an earlier job's note
+    ],
+)
+def test_a_cancellation_outlives_slurm_s_memory(
+    tmp_path: Path, manifest: str | None, job: str, state: str, why: str
+) -> None:
+    run = made(tmp_path / "2", **({"manifest_json": manifest} if manifest else {}))
+    note_cancelled(Submitted(run, "7_2"))
+    told = status(Submitted(run, job), None)
+    assert (told.state, told.why, told.slurm) == (state, why, "")
+    assert status(Submitted(run, "7_2"), Job("RUNNING")).state == ("finished" if manifest == DONE else "running")
 
 
 def test_a_broken_record_is_named(tmp_path: Path) -> None:
