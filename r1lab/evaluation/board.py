@@ -89,7 +89,8 @@ def letter_of(place: int) -> str:
 def described(made_by: Mapping[str, Any], first: Mapping[str, Any] | None) -> str:
     """Conditions in words: of the first letter what they are, of the others in what they differ from it."""
     if first is not None:
-        return f"differs from A in {', '.join(differing(first, made_by))}"
+        words = ", ".join(differing(first, made_by))
+        return f"differs from A in {words}" if words else "as A, with usual values written out"
     parts = parts_of(made_by)
     sampling = ", ".join(f"{name} {value:g}" for name, value in (parts["sampling"] or {}).items() if value)
     return f"evaluator {parts['evaluator']}, {sampling}"

@@ -12,9 +12,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from r1lab.engines.base import Sampling
+from r1lab.rewards.base import MAX_FAILURES
 
 PARTS = ("evaluator", "versions", "prompt", "template", "sampling", "data", "scorer")
 PACKAGES = ("r1lab", "transformers", "torch", "math-verify", "latex2sympy2_extended")
+SCORER = {
+    "weight": 1.0,
+    "max_failures": MAX_FAILURES,
+}  # what every reward's file may say, and what holds if it does not
 SEED = "seed"  # of the sampling: another draw from the same distribution
 
 
@@ -82,6 +87,8 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         if a == b:
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
+            usual = SCORER if name == "scorer" else {}  # what is not written is as usual
+            a, b = {**usual, **a}, {**usual, **b}
             said += [
                 f"{name}.{key} {a.get(key)} ≠ {b.get(key)}" for key in sorted({*a, *b}) if a.get(key) != b.get(key)
             ]

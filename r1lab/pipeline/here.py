@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -13,11 +15,17 @@ from r1lab.plan.pipeline import LEFT, SKIPPED, Pipeline, Planned
 from r1lab.wording import display, plural
 
 
-def run_all(pipeline: Pipeline, out: Console) -> None:
+def run_all(pipeline: Pipeline, out: Console, tell: Callable[[str, list[str]], object]) -> None:
     """Run what is to be run; a stage that fails stops those after it and no other.
+
+    Args:
+        pipeline: planned.
+        out: where to say how it goes.
+        tell: called when a stage begins, with its name and those of the stages that are still to be run.
 
     Raises:
         RunError: naming the stage that failed first and why.
+        KeyboardInterrupt: it was interrupted, and said in which stage.
     """
     failed: dict[str, R1labError] = {}
     stopped: set[str] = set()
@@ -35,6 +43,8 @@ def run_all(pipeline: Pipeline, out: Console) -> None:
             out.print(f": {'skipped, ' if item.does == SKIPPED else ''}{escape(item.why)}")
             continue
         out.print(f": {escape(item.why)}\n       {escape(display(item.folder))}")
+        ahead = [other.stage.name for other in pipeline.stages[number:] if other.does not in (SKIPPED, LEFT)]
+        tell(name, [*sorted(stopped), *ahead])
         try:
             require_inputs(pipeline, item)
             say(run_one(item), item, out)
@@ -42,6 +52,10 @@ def run_all(pipeline: Pipeline, out: Console) -> None:
         except R1labError as error:
             failed[name] = error
             out.print(f"[bold red]failed[/] stage {escape(name)}: {escape(str(error))}")
+        except KeyboardInterrupt:
+            again = "the same command goes on with it, and skips what has finished"
+            out.print(f"[bold yellow]interrupted[/] in stage {escape(name)}: {again}")
+            raise
     if failed:
         name, first = next(iter(failed.items()))
         after = f", and {plural(len(stopped), 'stage')} after it did not start" if stopped else ""

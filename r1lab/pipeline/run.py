@@ -7,6 +7,10 @@ changed is found and skipped, and what was killed goes on in its folder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
 from omegaconf import DictConfig
 from rich.markup import escape
 
@@ -21,7 +25,6 @@ from r1lab.runs.folder import RunFolder
 from r1lab.terminal import terminal
 from r1lab.wording import display, plural
 
-PAGE = "pipeline.html"
 out = terminal()
 
 
@@ -45,11 +48,12 @@ def run(cfg: DictConfig) -> None:
         write_record(cfg, pipeline)
         try:
             if cfg.cluster.kind == "slurm":
+                write_page(pipeline.folder)
                 queue.submit_all(cfg, pipeline, out)
             else:
-                here.run_all(pipeline, out)
+                here.run_all(pipeline, out, partial(write_page, pipeline.folder))
         finally:
-            write_page(pipeline)
+            out.print(f"       {escape(display(write_page(pipeline.folder)))}")
     if all(item.does == SKIPPED for item in pipeline.stages):
         out.print("[bold green]done[/]   every stage had finished before; nothing was run")
 
@@ -72,8 +76,8 @@ def write_record(cfg: DictConfig, pipeline: Pipeline) -> None:
     record.write(pipeline.folder, str(cfg.name), as_typed(), stages)
 
 
-def write_page(pipeline: Pipeline) -> None:
-    """Write the page of the whole path, whatever became of it."""
-    from r1lab.report.pipeline import write_pipeline  # matplotlib: not worth its time before there is something to show
+def write_page(folder: Path, running: str = "", ahead: Sequence[str] = ()) -> Path:
+    """Write the page of the whole path, as `write_pipeline` does."""
+    from r1lab.report.pipeline import write_pipeline  # numpy: a plan needs none
 
-    out.print(f"       {escape(display(write_pipeline(pipeline.folder)))}")
+    return write_pipeline(folder, running, ahead)

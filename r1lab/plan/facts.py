@@ -20,6 +20,7 @@ from r1lab.plan.folder import room_needed, size, training_bytes
 from r1lab.plan.hub import told
 from r1lab.plan.memory import GIB, memory_of
 from r1lab.plan.model import parameters_of
+from r1lab.plan.sampled import OF_ALL_ROWS, sampled_facts
 from r1lab.plan.setup import prompt_tokens, setup_of
 from r1lab.wording import plural
 
@@ -67,6 +68,8 @@ def _reward_facts(cfg: DictConfig) -> str:
 
 
 def _data_facts(cfg: DictConfig) -> dict[str, Any]:
+    if cfg.task.name in OF_ALL_ROWS:
+        return sampled_facts(cfg)
     return {"dataset": cfg.dataset.name, "held out": described(held_out(cfg))}
 
 

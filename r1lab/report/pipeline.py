@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from r1lab.runs.pipeline import FILE, read
 from r1lab.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
 
 PAGE = "pipeline.html"
+LEFT = "leave"  # what a start does with a stage outside its bounds
+BOUNDS = ("from", "until")
 MADE = "made"  # of a generation: how many completions there are, and how many are kept
 NOTES = 4
 DECISIVE = (FAILED, RUNNING, INTERRUPTED, WAITING)  # for the whole path, the first that a stage has
@@ -66,28 +70,35 @@ def is_pipeline(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
-def write_pipeline(folder: Path) -> Path:
+def write_pipeline(folder: Path, running: str = "", ahead: Sequence[str] = ()) -> Path:
     """Write the page of a pipeline into its folder and return its path.
+
+    Args:
+        folder: the pipeline's.
+        running: the stage that begins now.
+        ahead: those that this start has still to run, whatever became of them in an earlier one.
 
     Raises:
         ReportError: the folder holds no pipeline that can be read, or cannot be written.
     """
     folder = Path(folder)
     record = read_record(folder)
-    steps = steps_of(folder, record)
+    steps = steps_of(folder, record, {**dict.fromkeys(ahead, WAITING), running: RUNNING})
     rows = [[step for step in steps if step.rank == rank] for rank in sorted({step.rank for step in steps})]
     counts = [(status, sum(step.status == status for step in steps)) for status in STATES]
     failed = next((step for step in steps if step.status == FAILED), None)
     page = render(
         "pipeline.html.j2",
         name=str(record.get("name") or folder.name),
-        status=next((state for state in DECISIVE if any(step.status == state for step in steps)), FINISHED),
+        status=RUNNING
+        if running
+        else next((state for state in DECISIVE if any(step.status == state for step in steps)), FINISHED),
         failed=failed,
         counts=[(status, count) for status, count in counts if count],
         rows=rows,
         steps=steps,
         measured=[step for step in steps if step.bars],
-        command=str(record.get("command") or ""),
+        command=command_of(record, steps),
         folder=str(folder.absolute()),
     )
     return write(folder / PAGE, page)
@@ -108,8 +119,23 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def steps_of(folder: Path, record: dict[str, Any]) -> list[Step]:
-    """The stages in the order in which they run."""
+def command_of(record: dict[str, Any], steps: list[Step]) -> str:
+    """What goes on with a pipeline; without the bound of a start that has done all that it was to do."""
+    command = str(record.get("command") or "")
+    left = [item for item in record["stages"] if item["does"] == LEFT]
+    told = {item["name"] for item in left}
+    if not left or any(step.status != FINISHED for step in steps if step.name not in told):
+        return command
+    words = shlex.split(command)
+    for key in BOUNDS:
+        if any(f"task.{key}=" in str(item.get("why")) for item in left):
+            kept = [word for word in words if word.lstrip("+").partition("=")[0] != f"task.{key}"]
+            words = kept if kept != words else [*words, f"task.{key}=null"]  # said by a file
+    return shlex.join(words)
+
+
+def steps_of(folder: Path, record: dict[str, Any], now: Mapping[str, str] | None = None) -> list[Step]:
+    """The stages in the order in which they run; `now` has states that their folders do not tell yet."""
     ranks: dict[str, int] = {}
     steps: list[Step] = []
     for item in record["stages"]:
@@ -118,18 +144,25 @@ def steps_of(folder: Path, record: dict[str, Any]) -> list[Step]:
         place = Path(item["folder"])
         run = read_run(place) if place.is_dir() and is_run(place) else None
         waits = [name for name, _ in takes if any(s.name == name and s.status != FINISHED for s in steps)]
-        steps.append(_step(folder, item, ranks[item["name"]], takes, run, waits))
+        state = (now or {}).get(item["name"], "")
+        steps.append(_step(folder, item, ranks[item["name"]], takes, None if state else run, waits, state))
     return steps
 
 
 def _step(
-    folder: Path, item: dict[str, Any], rank: int, takes: list[tuple[str, str]], run: Run | None, waits: list[str]
+    folder: Path,
+    item: dict[str, Any],
+    rank: int,
+    takes: list[tuple[str, str]],
+    run: Run | None,
+    waits: list[str],
+    state: str,
 ) -> Step:
     begun = run is not None and bool(run.manifest)
-    status = run.status if run is not None and begun else WAITING
-    told = (run.cause or "") if run is not None and begun else ""
+    status = run.status if run is not None and begun else state or WAITING
+    told = (run.cause or "") if run is not None and begun else str(item.get("why") or "") if state == RUNNING else ""
     if status == WAITING:
-        told = str(item.get("why") or "") if item.get("does") == "leave" else f"after {waits[0]}" if waits else ""
+        told = str(item.get("why") or "") if item["does"] == LEFT else f"after {waits[0]}" if waits else ""
     elif status == FINISHED and item.get("does") == "skip":
         told = "skipped by the last start: it had finished before"
     result = score(run) if run is not None and begun else None

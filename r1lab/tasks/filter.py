@@ -218,7 +218,21 @@ def notes(cfg: DictConfig, metrics: dict[str, Any], folder: RunFolder) -> list[s
         said.append(f"{metrics['samples_saved']:,} samples saved, {share:.0%} of all (confidence {task.confidence:g}).")
     if metrics["failures"]:
         said.append(f"{metrics['failures']:,} completions could not be made. Resume the run to try them again.")
+    if not metrics["kept"]:
+        return [*said, "There is no row to train on. " + advice(task, metrics)]
     return [
         *said,
         f"dataset=local dataset.path={folder.path / 'dataset'} dataset.prompt=prompt dataset.answer=solution",
     ]
+
+
+def advice(task: DictConfig, metrics: dict[str, Any]) -> str:
+    """What to change where nothing was kept."""
+    below, above = metrics["below"], metrics["above"]
+    model = (
+        "" if not below + above else "a better model, or " if not above else "a weaker model, or " if not below else ""
+    )
+    return (
+        f"Try {model}wider bounds than task.low={task.low:g} task.high={task.high:g}, "
+        f"or more samples than task.n={task.n}; pass_rates.jsonl has the mean of every row."
+    )

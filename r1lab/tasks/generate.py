@@ -202,11 +202,20 @@ def notes(cfg: DictConfig, tally: Tally, failures: int, folder: RunFolder) -> li
     said = [f"{tally.completions:,} completions of {tally.problems:,} problems, {tally.tokens:,} tokens."]
     if tally.completions and not tally.tokens:
         said.append("The server does not say how many tokens they have: lengths and tokens a second are not known.")
-    by = f" that reach {cfg.task.keep.reward} ≥ {cfg.task.keep.least:g}" if cfg.task.keep.reward else ""
-    said.append(f"{tally.kept:,} completions{by} of {tally.kept_problems:,} problems are kept for SFT.")
+    keep = cfg.task.keep
+    by = f" that reach {keep.reward} ≥ {keep.least:g}" if keep.reward else ""
+    unchecked = "" if keep.reward else f"; none was checked: {_checks(cfg)}"
+    said.append(f"{tally.kept:,} completions{by} of {tally.kept_problems:,} problems are kept for SFT{unchecked}.")
     if failures:
         cause = next(iter(tally.causes), "")
         said.append(f"{failures:,} could not be made, most often: {cause} Resume the run to try them again.")
     words = "dataset.messages=messages dataset.prompt=prompt dataset.answer=solution"
     said.append(f"task=sft dataset=local dataset.path={folder.path / 'dataset/sft'} {words} trains on them.")
     return said
+
+
+def _checks(cfg: DictConfig) -> str:
+    """What keeps the right completions alone, for a run that checks none."""
+    names = list(map(str, cfg.reward or {}))
+    name = "accuracy" if "accuracy" in names else names[0] if names else "accuracy reward=[accuracy]"
+    return f"task.keep.reward={name} keeps right ones"

@@ -34,6 +34,13 @@ def left(folder: Path, right: int, model: str = "me/mine", benchmark: str = "aim
     return folder
 
 
+def test_usual_values_written_out_are_no_difference_in_words(tmp_path: Path) -> None:
+    left(tmp_path / "a", 3, scorer={"_target_": "a.b"})
+    left(tmp_path / "b", 2, scorer={"_target_": "a.b", "max_failures": 0.5, "weight": 1.0})
+    (column,) = columns(results_under([tmp_path]))
+    assert dict(column.conditions)["B"] == "as A, with usual values written out"
+
+
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     left(tmp_path / "a", 3)

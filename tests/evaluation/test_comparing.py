@@ -98,3 +98,12 @@ def test_where_it_is_judged_makes_no_other_conditions() -> None:
     assert one["scorer"] == {"_target_": "a.b", "seconds": 6}
     assert one["model"] == {"name": "m", "repo": None, "path": "x", "template": "t", "weights": "w"}
     assert (one["own_template"], made("mine")["own_template"]) == (False, True)
+
+
+def test_a_usual_value_that_only_one_has_written_is_no_difference() -> None:
+    """But the fingerprints of what was kept stay what they were."""
+    plain, written = ({"scorer": {"_target_": "a.b", **more}} for more in ({}, {"weight": 1.0, "max_failures": 0.5}))
+    assert differing(plain, written) == differing(written, plain) == []
+    assert fingerprint(plain) != fingerprint(written)
+    other = {"scorer": {"_target_": "a.b", "weight": 2.0, "max_failures": 0.5, "seconds": 6}}
+    assert differing(plain, other) == ["scorer.seconds None ≠ 6", "scorer.weight 1.0 ≠ 2.0"]

@@ -111,7 +111,10 @@ def test_lengths_that_a_server_does_not_tell_choose_nothing(serve: Any, generate
 
 def test_cut_completions_are_kept_only_by_choice(serve: Any, generate: Generate, tmp_path: Path) -> None:
     server = serve(lambda body, place: completion("x", "length"))
-    assert generate(server, "task.n=1", "reward=[]")["kept"] == 0
+    metrics = generate(server, "task.n=1", "reward=[]")
+    assert metrics["kept"] == 0
+    told = "are kept for SFT; none was checked: task.keep.reward=accuracy reward=[accuracy] keeps right ones."
+    assert any(note.endswith(told) for note in metrics["notes"])
     assert generate(server, "task.n=1", "reward=[]", "task.keep.truncated=true", folder="other")["kept"] == 12
 
 

@@ -110,11 +110,21 @@ def test_an_interrupt_ends_the_stage_in_order(workplace: Workplace) -> None:
     words = [*workplace.command, "experiment=sum", "task.stages.a.task.how=waits"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
         waited_for(Path("begun"))
+        page = Path("outputs/sum/pipeline.html").read_text()
+        assert "interrupted" not in body(page) and body(page).count("running") and "after a" in page
         first.send_signal(signal.SIGINT)
-        first.communicate()
+        said, _ = first.communicate()
     assert first.returncode == 130
+    again = "interrupted in stage a: the same command goes on with it, and skips what has finished"
+    assert again in said.splitlines()
     assert workplace.ran() == ["a"]
-    assert "interrupted" in Path("outputs/sum/pipeline.html").read_text()
+    assert "interrupted" in body(Path("outputs/sum/pipeline.html").read_text())
+    Path("begun").unlink()
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as second:
+        waited_for(Path("begun"))
+        page = body(Path("outputs/sum/pipeline.html").read_text())
+        second.send_signal(signal.SIGINT)
+    assert "running" in page and "interrupted before" in page and "badge interrupted" not in page
 
 
 @pytest.mark.slow
@@ -124,6 +134,11 @@ def test_pipelines_share_a_store(workplace: Workplace) -> None:
     workplace("task.store=shared", "name=other", "task.stages.c.task.add=1")
     assert workplace.ran() == ["c"]
     assert Path("outputs/other/pipeline.html").is_file()
+
+
+def body(page: str) -> str:
+    """A page without its style."""
+    return page.partition("<body>")[2]
 
 
 def waited_for(file: Path) -> int:

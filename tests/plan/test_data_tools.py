@@ -112,3 +112,39 @@ def test_a_benchmark_that_evaluation_knows_is_known_to_compare_with() -> None:
         ours = yaml.safe_load((CONF / f"benchmark/{item.label}.yaml").read_text())[item.label]
         theirs = settings_of(item.value)
         assert (ours.get("repo"), ours.get("files")) == (theirs.get("repo"), theirs.get("files"))
+
+
+FIVE = ("dataset=local", "dataset.path=five.csv", "reward=[accuracy]", "model=tiny")
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "samples", "kept"),
+    [
+        ("task=filter", "all 5", "8 of each row", "0.2 < mean of accuracy < 0.8 (2 to 6 right of 8)"),
+        (
+            "task=filter task.start=1 task.end=9 task.shards=2 task.shard=1",
+            "2 of 5: 3 to 4, from 0",
+            "8 of each",
+            "0.2",
+        ),
+        ("task=filter task.shards=9 task.shard=0", "0 of 5", "8 of each", "0.2"),
+        ("task=filter task.n=2 task.confidence=0.9", "all 5", "0.9 clear", "(1 right of 2)"),
+        ("task=generate task.problems=3", "the first 3 of 5", "4 of each row", "none checked (task.keep.reward)"),
+        ("task=generate task.problems=7", "all 5", "4 of each row", "right and wrong ones"),
+        (
+            "task=generate task.keep.reward=accuracy task.keep.most=1",
+            "all 5",
+            "4 of",
+            "reach accuracy ≥ 1; at most 1 of a",
+        ),
+    ],
+)
+def test_a_dry_run_says_what_is_sampled_and_kept(
+    r1lab: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, rows: str, samples: str, kept: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("five.csv").write_text("problem,answer\n" + "".join(f"{n}+{n},{2 * n}\n" for n in range(5)))
+    facts = r1lab.plan(*words.split(), *FIVE).facts["run"]
+    assert "held out" not in facts
+    assert facts["rows"] == rows
+    assert samples in facts["samples"] and kept in facts["kept"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from r1lab.errors import ReportError
-from r1lab.report.pipeline import steps_of, write_pipeline
+from r1lab.report.pipeline import command_of, steps_of, write_pipeline
 
 
 @pytest.fixture
@@ -83,6 +84,32 @@ def test_the_page_says_what_failed_and_is_safe(folder: Path) -> None:
     assert "a &lt;path&gt;" in text and "&lt;b&gt;forty&lt;/b&gt;" in text and "<path>" not in text
     assert re.findall(r'id="stage-(\w+)"', text) == ["base", "traces", "sft", "rl", "last"]
     assert 'model of <a href="#stage-sft">sft</a>, metrics of <a href="#stage-base">base</a>' in text
+
+
+def test_a_page_of_a_start_under_way_tells_of_this_start(folder: Path) -> None:
+    """What an earlier one left of a stage that runs or is still to run is no news of it."""
+    record = json.loads((folder / "pipeline.json").read_text())
+    steps = steps_of(folder, record, {"traces": "running", "sft": "waiting"})
+    assert [step.status for step in steps] == ["finished", "running", "waiting", "waiting", "waiting"]
+    assert steps[1].told == "to be run" and steps[2].told == "after traces"
+    text = write_pipeline(folder, "traces", ["sft", "rl"]).read_text()
+    assert "the disk is full" not in text
+    assert re.search(r"<h1>a &lt;path&gt;</h1> <span[^>]*>running<", text)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("x task.until=rl -m", "finished", "x -m"),
+        ("x ++task.until=rl", "finished", "x"),
+        ("x", "finished", "x task.until=null"),  # an experiment's file says it
+        ("x task.until=rl", "failed", "x task.until=rl"),  # there is more to do before that
+    ],
+)
+def test_the_command_to_go_on_does_something(folder: Path, command: str, status: str, said: str) -> None:
+    record = json.loads((folder / "pipeline.json").read_text())
+    steps = [replace(step, status=status if step.name != "last" else "waiting") for step in steps_of(folder, record)]
+    assert command_of({**record, "command": command}, steps) == said
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"stages": 3}', '{"stages": [{"task": "sft"}]}'])

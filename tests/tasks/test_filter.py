@@ -97,6 +97,21 @@ def test_the_rows_of_the_band_with_what_was_made_of_them(go: Go, server: ChatSer
     assert "above 0.2 and below 0.8" in (folder / "dataset/README.md").read_text()
 
 
+def test_nothing_kept_offers_no_empty_dataset(go: Go) -> None:
+    metrics, folder = go("task.low=0.98", "task.high=0.99")
+    assert metrics["kept"] == 0 and not any("dataset.path=" in note for note in metrics["notes"])
+    assert metrics["notes"][-1] == (
+        "There is no row to train on. Try wider bounds than task.low=0.98 task.high=0.99, or more samples than "
+        "task.n=8; pass_rates.jsonl has the mean of every row."
+    )
+    assert len(records(folder / "pass_rates.jsonl")) == 20
+
+
+def test_nothing_kept_of_a_model_that_knows_nothing(go: Go, server: ChatServer) -> None:
+    server.answer = lambda body, place: completion("no idea", tokens=2)
+    assert "Try a better model, or wider bounds" in go()[0]["notes"][-1]
+
+
 def test_stopping_early_asks_for_less_and_decides_alike(go: Go, server: ChatServer) -> None:
     metrics, folder = go(folder="all")
     asked = len(server.requests)
