@@ -207,6 +207,8 @@ def test_a_kill_in_the_middle_leaves_nothing_half_written(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("count", "said"), [(1, "1 row repeats an earlier one"), (2, "2 rows repeat an earlier one")])
 def test_repeats_are_counted_in_words(count: int, said: str) -> None:
     told = decontaminate.notes(
-        {"contaminated": 0, "rows": 3, "duplicates": count}, 3, OmegaConf.create(duplicates="exact", remove=False)
+        {"contaminated": 0, "rows": 3, "duplicates": count},
+        3,
+        OmegaConf.create({"duplicates": "exact", "remove": False}),
     )
     assert told == ["0 of 3 rows contaminated", f"{said} (exact)", "3 rows written"]
