@@ -109,6 +109,6 @@ def show_sweep(folder: Path) -> dict[str, Any] | None:
     out.print(sweep.sweep_table(rows))
     best = sweep.best_of(rows)
     if best:
-        out.print(f"[bold green]best[/]   {escape(sweep.said_of(best))}")
+        out.print(f"[bold green]best[/]   {escape(sweep.said_of(best, rows))}")
     out.print(f"       {escape(str(page))}")
     return sweep.record_of(best) if best else None

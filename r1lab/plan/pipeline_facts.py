@@ -31,8 +31,10 @@ def pipeline_facts(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     """Section → name → value."""
     counts = {does: sum(item.does == does for item in pipeline.stages) for does in SAYS}
     told = ", ".join(f"{count} {SAYS[does]}" for does, count in counts.items() if count)
+    taken = {name for item in pipeline.stages for name in item.stage.needs}  # named where it is taken from
+    shown = [item for item in pipeline.stages if item.stage.needs or item.stage.name not in taken]
     flow = {
-        "flow": " · ".join(arrow(item) for item in pipeline.stages),
+        "flow": " · ".join(map(arrow, shown)),
         "stages": f"{plural(len(pipeline.stages), 'stage')}: {told}",
         "folder": display(pipeline.folder),
     }

@@ -126,8 +126,17 @@ def record_of(best: Row) -> dict[str, Any]:
     }
 
 
-def said_of(best: Row) -> str:
-    """The best run in a line."""
+def equal_to(best: Row, rows: Sequence[Row]) -> list[str]:
+    """The names of the runs that are as good as the best one, itself among them."""
+    value = best.objective.value if best.objective else None
+    return [row.name for row in rows if row.status == FINISHED and row.objective and row.objective.value == value]
+
+
+def said_of(best: Row, rows: Sequence[Row]) -> str:
+    """The best run in a line; of several equal ones, that they are equal."""
+    equal = equal_to(best, rows)
+    if len(equal) > 1:
+        return clean(f"runs {', '.join(equal[:-1])} and {equal[-1]} are equal: {best.key} {_value(best)}")
     settings = " ".join(f"{key}={shown(value)}" for key, value in best.settings.items())
     return clean(f"run {best.name}: {best.key} {_value(best)}  {settings}").strip()
 
@@ -146,6 +155,7 @@ def write_sweep(folder: Path, objective: str | None = None, direction: str | Non
         key=rows[0].key,
         direction="lower is better" if rows[0].lower else "higher is better",
         best=best,
+        equal=equal_to(best, rows) if best else [],
         best_value=value_of(best.key, best.objective.value) if best and best.objective else "",
         best_interval=_interval(best),
         best_settings=[(name, shown(value)) for name, value in best.settings.items()] if best else [],

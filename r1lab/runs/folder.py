@@ -98,7 +98,8 @@ class RunFolder:
         """
         path = self.path / "run.yaml"
         if not path.is_file():
-            raise ResumeError(f"{self.path} is not a run's folder: it holds no run.yaml")
+            why = "it holds no run.yaml" if self.path.exists() else "it does not exist"
+            raise ResumeError(f"{self.path} is not a run's folder: {why}")
         try:
             cfg = OmegaConf.load(path)
         except (YAMLError, OSError, ValueError) as error:  # OSError: OmegaConf says so of a number alone

@@ -130,7 +130,8 @@ def notes(metrics: dict[str, Any], kept: int, task: DictConfig) -> list[str]:
         f"{metrics['contaminated']:,} of {plural(metrics['rows'], 'row')} contaminated" + (f": {told}" if told else "")
     ]
     if task.duplicates != "none":
-        said.append(f"{plural(metrics['duplicates'], 'row')} repeat an earlier one ({task.duplicates})")
+        repeat = "repeats" if metrics["duplicates"] == 1 else "repeat"
+        said.append(f"{plural(metrics['duplicates'], 'row')} {repeat} an earlier one ({task.duplicates})")
     return [*said, f"{plural(kept, 'row')} written" + (", none of them flagged" if task.remove else "")]
 
 

@@ -35,5 +35,5 @@ def run(cfg: DictConfig) -> None:
     console.print(sweep_table(rows))
     if best := best_of(rows):
         SweepLedger(target).pick(record_of(best))
-        console.print(said_of(best), markup=False)
+        console.print(said_of(best, rows), markup=False)
     console.print(str(page), markup=False)

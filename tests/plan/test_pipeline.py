@@ -59,7 +59,7 @@ def test_a_dry_run_shows_the_graph_and_starts_nothing(r1lab: CommandLine, path: 
     said = r1lab(path, "dry_run=true")
     assert (said.code, said.err, said.started) == (0, "", {})
     lines = [" ".join(line.split()) for line in said.out.splitlines()]
-    assert "pipeline flow traces · traces → sft · sft → measured" in lines
+    assert "pipeline flow traces → sft · sft → measured" in lines
     assert "stages 3 stages: 3 would run" in lines
     assert "takes dataset of traces" in lines and "takes model of sft" in lines
     assert "steps 3" in lines

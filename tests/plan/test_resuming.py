@@ -103,11 +103,13 @@ def test_what_may_not(words: list[str], what: str, fix: str, run: str, r1lab: Co
 
 def test_a_folder_that_holds_no_run(run: str, r1lab: CommandLine) -> None:
     assert r1lab.one("resume=runs/frist") == {
-        "what": "runs/frist is not a run's folder: it holds no run.yaml",
+        "what": "runs/frist is not a run's folder: it does not exist",
         "where": "override resume=runs/frist",
         "nearest": "resume=runs/first",
     }
     assert r1lab.one("resume=runs")["nearest"] == "resume=runs/first"
+    assert r1lab.one("resume=runs")["what"] == "runs is not a run's folder: it holds no run.yaml"
+    assert r1lab.one("resume=outputs/no/thing")["what"] == "outputs/no/thing is not a run's folder: it does not exist"
     assert "nearest" not in r1lab.one("resume=/etc/hostname")
 
 

@@ -1,11 +1,13 @@
 """A sweep's page and table."""
 
+import json
+
 import pytest
 from rich.console import Console
 
 from r1lab.errors import ReportError
 from r1lab.report.parallel import parallel
-from r1lab.report.sweep import best_of, read_sweep, record_of, sweep_table, write_sweep
+from r1lab.report.sweep import best_of, read_sweep, record_of, said_of, sweep_table, write_sweep
 
 
 @pytest.fixture
@@ -103,6 +105,17 @@ def test_the_page_shows_the_table_the_best_run_and_links(sweep, text_of, tags_of
     links = [attributes["href"] for tag, attributes in tags_of(page) if tag == "a"]
     assert links == ["./1/report.html"]  # the others have no page
     assert "script-src 'sha256-" in page.read_text()
+
+
+def test_equal_runs_are_said_to_be(sweep, text_of):
+    rows = read_sweep(sweep)
+    assert said_of(best_of(rows), rows) == "run 1: eval/accuracy 90.0\u00a0%  trainer.learning_rate=0.0001"
+    for name in ("0", "1"):
+        summary = json.loads((sweep / name / "metrics.json").read_text())
+        (sweep / name / "metrics.json").write_text(json.dumps(summary | {"eval/accuracy": 0.5}))
+    rows = read_sweep(sweep)
+    assert said_of(best_of(rows), rows) == "runs 0 and 1 are equal: eval/accuracy 50.0\u00a0%"
+    assert text_of(write_sweep(sweep), "best").startswith("Runs 0 and 1 are equal; shown is 0 ")
 
 
 def test_a_direction_turns_the_order(sweep):

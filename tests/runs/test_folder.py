@@ -154,7 +154,7 @@ def test_the_config_comes_back(folder: RunFolder) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "is not a run's folder: it holds no run.yaml"), (b"a: [", "cannot be read"), (b"", "cannot be read"),
+    [(None, "is not a run's folder: it does not exist"), (b"a: [", "cannot be read"), (b"", "cannot be read"),
      (b"\xff", "cannot be read"), (b"- a\n", "cannot be read")],
 )  # fmt: skip
 def test_a_folder_without_a_config(content: bytes | None, message: str, folder: RunFolder) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict, load_dataset
+from omegaconf import OmegaConf
 
 from r1lab.errors import DataError
 from r1lab.notebook import compose
@@ -201,3 +202,13 @@ def test_a_kill_in_the_middle_leaves_nothing_half_written(tmp_path: Path) -> Non
     assert metrics["contaminated"] == 1 and metrics["rows"] == 60_001
     assert pq.read_table(folder.path / "dataset/data").num_rows == 60_001
     assert {item.name for item in folder.path.glob(".*")} <= {".lock"}
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 row repeats an earlier one"), (2, "2 rows repeat an earlier one")])
+def test_repeats_are_counted_in_words(count: int, said: str) -> None:
+    told = decontaminate.notes(
+        {"contaminated": 0, "rows": 3, "duplicates": count},
+        3,
+        OmegaConf.create({"duplicates": "exact", "remove": False}),
+    )
+    assert told == ["0 of 3 rows contaminated", f"{said} (exact)", "3 rows written"]
