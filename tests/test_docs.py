@@ -54,6 +54,7 @@ REFUSED = (
 )
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)
 def test_what_a_refused_command_says_has_its_entry(words: list[str], r1lab: CommandLine) -> None:
     patterns = [item.pattern for item in messages.messages() if item.text.strip(" ….:")]
@@ -142,6 +143,7 @@ def commands() -> list[str]:
     return [words for words in dict.fromkeys(found) if not any(part in words for part in NEEDS_MORE)]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("words", commands())
 def test_a_command_of_the_docs_can_be_planned(
     words: str, r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

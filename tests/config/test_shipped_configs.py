@@ -146,6 +146,7 @@ def test_numbers_for_a_model_are_used(name: str, r1lab: CommandLine) -> None:
     assert r1lab.plan(*words).findings == []
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", SHIPPED_EXPERIMENTS)
 def test_an_experiment_plans_as_its_first_line_says(name: str, r1lab: CommandLine) -> None:
     first, second = (EXPERIMENTS / f"{name}.yaml").read_text().splitlines()[:2]
