@@ -285,7 +285,8 @@ def main() -> None:
     asked = said.parse_args()
     if reason := lacking():
         sys.exit(reason)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first one too: a shell starts background jobs deaf to it
+        signal.signal(number, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         cluster = Cluster(Path(folder) / "lab", nodes=asked.nodes, gpus=asked.gpus)
         print(f"{asked.nodes} nodes are up. Enter their login node from another terminal, also as root:\n")
@@ -293,10 +294,11 @@ def main() -> None:
             f"    {shlex.join(cluster.enter('bash'))}\n\nCtrl-C here ends the cluster and all that runs on it.",
             flush=True,
         )
-        with suppress(KeyboardInterrupt):
+        try:
             cluster.process.wait()
             print(f"it ended by itself:\n{(cluster.folder / 'log/controller.log').read_text()}", file=sys.stderr)
-        cluster.stop()
+        finally:
+            cluster.stop()
 
 
 if __name__ == "__main__":

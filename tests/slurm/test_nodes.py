@@ -74,7 +74,7 @@ def test_a_sweep_whose_runs_take_two_nodes_each(cluster: Cluster, spread: Path) 
         hosts = [item["host"] for item in here(sweep / str(number))]
         assert len(hosts) == len(set(hosts)) == 2
     assert {cluster.ended(job) for job in jobs_of(sweep).values()} == {"COMPLETED"}
-    assert len(re.findall(r"finished", said.stdout)) == 2
+    assert len(re.findall(r"^\d\s+│.*finished", said.stdout, re.M)) == 2
 
 
 def test_two_processes_on_each_of_two_nodes_train(cluster: Cluster, small: tuple[str, ...], workplace: Path) -> None:
