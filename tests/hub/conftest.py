@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import huggingface_hub
@@ -11,6 +13,8 @@ import pytest
 from huggingface_hub import constants
 
 from tests.hub.stand_in import WRITER, StandIn
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -34,6 +38,19 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
     yield server
     server.close()
     huggingface_hub.close_session()
+
+
+@pytest.fixture
+def command(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `python -m r1lab` in an empty folder, with the stand-in for the Hub."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        full = [sys.executable, "-m", "r1lab", *words]
+        return subprocess.run(full, capture_output=True, text=True, timeout=280, check=False)
+
+    return command
 
 
 @pytest.fixture

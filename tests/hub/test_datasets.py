@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engines.chat_server import ChatServer, completion
+from tests.hub.conftest import Run
 from tests.hub.stand_in import READER, WRITER, StandIn
 
 pytestmark = pytest.mark.whole
@@ -23,33 +24,19 @@ import json, sys, datasets
 datasets.disable_progress_bars()
 print(json.dumps(datasets.load_dataset(sys.argv[1], split="train").to_list()))
 """
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `python -m r1lab` in an empty folder; the run's folder is `run`."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        full = [sys.executable, "-m", "r1lab", *words]
-        return subprocess.run(full, capture_output=True, text=True, timeout=280, check=False)
-
-    return command
-
-
-@pytest.fixture
-def decontaminate(run: Run) -> Run:
+def decontaminate(command: Run) -> Run:
     """Decontaminates three rows of which the second is contaminated."""
     Path("exam.jsonl").write_text(json.dumps({"problem": EXAM}) + "\n")
     Path("rows.jsonl").write_text("".join(json.dumps({"problem": t, "n": n}) + "\n" for n, t in enumerate(TEXTS)))
     words = ("task=decontaminate", "dataset=local", "dataset.path=rows.jsonl", "task.against=[{path: exam.jsonl}]")
-    return lambda *more: run(*words, "hydra.run.dir=run", *more)
+    return lambda *more: command(*words, "hydra.run.dir=run", *more)
 
 
 @pytest.fixture
-def filtered(run: Run) -> Iterator[Run]:
+def filtered(command: Run) -> Iterator[Run]:
     """Filters three rows of which a model solves the first always, the second in one of two, the third never."""
 
     def answered(body: dict[str, Any], _place: int) -> Any:
@@ -62,7 +49,7 @@ def filtered(run: Run) -> Iterator[Run]:
     Path("rows.jsonl").write_text("".join(f'{{"problem": "problem {n}", "answer": "{n}"}}\n' for n in range(3)))
     words = ("task=filter", "engine=server", f"engine.urls=[{server.url}]", "dataset=local", "dataset.path=rows.jsonl")
     more = ("reward=[accuracy]", "task.n=2", "accelerator=cpu", "hydra.run.dir=run")
-    yield lambda *words_: run(*words, *more, *words_)
+    yield lambda *words_: command(*words, *more, *words_)
     server.close()
 
 
@@ -123,7 +110,7 @@ def test_what_may_not_be_pushed_is_said_before_a_row_is_read(
 
 
 def test_a_refusal_at_the_end_keeps_what_was_made_and_one_command_makes_up_for_it(
-    filtered: Run, run: Run, hub: StandIn
+    filtered: Run, command: Run, hub: StandIn
 ) -> None:
     hub.fail("POST", "/commit/", 403, times=100)
     done = filtered("hub=push")
@@ -137,17 +124,17 @@ def test_a_refusal_at_the_end_keeps_what_was_made_and_one_command_makes_up_for_i
     assert Path("run/dataset/data/train-00000.parquet").is_file()
     assert hub.repo("ada/rows_filtered", "dataset").files() == {}
     hub.faults.clear()
-    again = run("task=push", "task.run=run")
+    again = command("task=push", "task.run=run")
     assert again.returncode == 0, again.stderr
     assert [row["row"] for row in read("ada/rows_filtered")] == [1]
 
 
 def test_a_run_that_was_not_meant_to_be_pushed_goes_under_its_datasets_name(
-    decontaminate: Run, run: Run, hub: StandIn
+    decontaminate: Run, command: Run, hub: StandIn
 ) -> None:
     assert decontaminate("task.remove=true").returncode == 0
     assert hub.requests == []
-    pushed = run("task=push", "task.run=run")
+    pushed = command("task=push", "task.run=run")
     assert pushed.returncode == 0, pushed.stderr
     assert hub.repo("ada/rows_decontaminated", "dataset").private
     assert read("ada/rows_decontaminated") == [{"problem": TEXTS[n], "n": n} for n in (0, 2)]

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from safetensors.torch import load
 
 from tests.command_line import CommandLine, r1lab  # noqa: F401
 from tests.conftest import SMALL
+from tests.hub.conftest import Run
 from tests.hub.stand_in import READER, WRITER, StandIn
 
 pytestmark = [
@@ -34,7 +34,6 @@ STEPS = (
     "hub=push",
 )
 PATHS = ("/tmp/", "/root", "/home/")
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 TASK = '''
 """What a training leaves behind, without the training."""
 from r1lab.hub.pending import expect_checkpoint
@@ -61,14 +60,8 @@ def write(folder, step):
 
 
 @pytest.fixture
-def run(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command: Run, tmp_path: Path) -> Run:
     """Runs `python -m r1lab` with a small model in a folder of its own; its run's folder is `run`."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        full = [sys.executable, "-m", "r1lab", *words]
-        return subprocess.run(full, capture_output=True, text=True, timeout=280, check=False)
 
     def train(*words: str) -> subprocess.CompletedProcess[str]:
         return command(*SMALL, *STEPS, "hydra.run.dir=run", *words)
