@@ -28,6 +28,7 @@ def submit_all(cfg: DictConfig, pipeline: Pipeline, out: Console) -> None:
         SlurmError: Slurm does not answer.
     """
     waiting = {item.stage.name: job for item in pipeline.stages if (job := queued(item.folder))}
+    pipeline.look_again([item for item in pipeline.stages if item.stage.name not in waiting])
     todo = [item for item in pipeline.stages if item.does not in (SKIPPED, LEFT) and item.stage.name not in waiting]
     for item in pipeline.stages:
         why = f"in the queue as {waiting[item.stage.name].job}" if item.stage.name in waiting else item.why

@@ -6,7 +6,7 @@ What a stage takes from another one may not be there yet: then the planner looks
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -79,6 +79,13 @@ class Pipeline:
         """The outputs that some stage takes."""
         return {item for stage in self.graph.stages for item in stage.takes}
 
+    def look_again(self, stages: Iterable[Planned]) -> None:
+        """Skip those that have finished since they were planned, with all that others take: their jobs just ended."""
+        for item in (item for item in stages if item.does in (AGAIN, FRESH)):
+            left = all(item.left(name) for stage, name in self.taken if stage == item.stage.name)
+            if left and intent_of(item.folder)[0] == SKIPPED:
+                item.does, item.why = SKIPPED, "has just finished"
+
 
 def folder_of(cfg: DictConfig) -> Path:
     """A pipeline's folder: its record and its page, and its stages unless `task.store` says another place."""
@@ -134,9 +141,8 @@ def _planned(
     except (HydraException, OmegaConfBaseException):
         return None
     if not any(word.startswith("cluster=") for word in words):
-        own = [word.partition("=")[0] for word in words if word.startswith("cluster.")]
         inherited = cfg.cluster.copy()
-        for key in own:
+        for key in (word.partition("=")[0] for word in words if word.startswith("cluster.")):
             OmegaConf.update(inherited, key.partition(".")[2], OmegaConf.select(composed, key))
         composed.cluster = inherited
     composed.name = composed.name if any(word.startswith("name=") for word in words) else f"{cfg.name}-{stage.name}"
@@ -282,8 +288,7 @@ def _choose(cfg: DictConfig, pipeline: Pipeline, where: Where) -> list[Finding]:
         return [Finding(what, f"{where('task.from')}, {where('task.until')}", fix=fix)]
     needed = {name for stage in graph.stages if stage.name in chosen for name in stage.needs} - chosen
     findings = []
-    for item in pipeline.stages:
-        name = item.stage.name
+    for item, name in ((item, item.stage.name) for item in pipeline.stages):
         if name in chosen or item.does == SKIPPED:
             continue
         if name in needed:

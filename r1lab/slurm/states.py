@@ -41,6 +41,7 @@ WAITS = {  # Slurm's reasons to wait, in words
     "PartitionTimeLimit": "it asks for more time than the partition gives: it will never start",
     "PartitionDown": "the partition is down",
     "ReqNodeNotAvail": "nodes it needs are down or reserved",
+    "launch failed requeued held": "its node did not start it in time, and Slurm holds it: scontrol release JOB",
     "JobHeldUser": "it is held: scontrol release JOB",
     "JobHeldAdmin": "an administrator holds it",
 }

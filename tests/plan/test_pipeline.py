@@ -159,6 +159,27 @@ def test_a_killed_stage_with_a_store_goes_on(tmp_path: Path) -> None:
     assert intent_of(tmp_path) == ("go on", "goes on with the completions that it has")
 
 
+def test_a_stage_that_ends_while_the_pipeline_is_planned_is_not_run_again(r1lab: CommandLine, path: str) -> None:
+    found = planned(r1lab, path)
+    traces, sft, _ = found.stages
+    for item in (traces, sft):
+        item.folder.mkdir(parents=True)
+        (item.folder / "manifest.json").write_text('{"status": "running"}')
+    again = planned(r1lab, path)
+    assert [item.why for item in again.stages] == ["interrupted before", "interrupted before", "to be run"]
+    for item in (traces, sft):
+        (item.folder / "manifest.json").write_text('{"status": "finished"}')
+        (item.folder / "metrics.json").write_text("{}")
+    traces.output("dataset").mkdir(parents=True)
+    (traces.output("dataset") / "data.parquet").touch()
+    again.look_again(again.stages)
+    assert [item.does for item in again.stages] == [
+        "skip",
+        "run",
+        "run",
+    ]  # the model that sft should leave is not there
+
+
 def test_an_evaluation_hands_on_every_completion(r1lab: CommandLine, path: str) -> None:
     held_out = planned(r1lab, path).stages[2]
     assert held_out.output("completions") == held_out.folder / "completions/eval.jsonl"

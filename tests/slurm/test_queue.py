@@ -36,7 +36,8 @@ def status(cluster: Cluster, folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_what_does_not_fit_is_refused_before_sbatch(cluster: Cluster, workplace: Path) -> None:
-    before = cluster.run("squeue", "-h", "-t", "all", "-o", "%i").stdout
+    listed = ("squeue", "-h", "-t", "all", "-o", "%i")
+    before = sorted(cluster.run(*listed).stdout.split())
     words = ("cluster.partition=gpu-h10", "cluster.time=3-00:00:00", "trainer.lerning_rate=1", "task=grpo")
     said = cluster.r1lab("hydra/launcher=submitit_slurm", *words, check=False)
     assert said.returncode == 2
@@ -53,7 +54,7 @@ def test_what_does_not_fit_is_refused_before_sbatch(cluster: Cluster, workplace:
     assert "10,800 seconds asked for; partition gpu-h100 has 7,200 at most" in said.stderr
     said = cluster.r1lab("-m", "hydra/launcher=submitit_slurm", "seed=range(1002)", "accelerator=cpu", check=False)
     assert "a sweep of 1,002 runs: this cluster's job arrays hold 1001 at most" in said.stderr
-    assert cluster.run("squeue", "-h", "-t", "all", "-o", "%i").stdout == before
+    assert sorted(cluster.run(*listed).stdout.split()) == before
     assert not (workplace / "outputs").exists()
 
 
