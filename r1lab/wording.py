@@ -34,7 +34,7 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     match = get_close_matches(word, candidates, n=1, cutoff=0.6)
     if match:
         return match[0]
-    contained = [item for item in candidates if len(word) > 2 and (word in item or item in word)]
+    contained = [item for item in candidates if min(len(word), len(item)) > 2 and (word in item or item in word)]
     return min(contained, key=len, default="")
 
 

@@ -117,7 +117,8 @@ def compose_choices(choices: Sequence[str], to_change: bool = True, whole: bool 
     """
     key = tuple(choices)
     if key not in _composed:
-        _composed[key] = hydra_compose("config", overrides=list(choices), return_hydra_config=True)
+        with groups.named_file():
+            _composed[key] = hydra_compose("config", overrides=list(choices), return_hydra_config=True)
     if whole:
         return copy.deepcopy(_composed[key]) if to_change else _composed[key]
     small = (*key, PLACES_ONLY)
@@ -144,7 +145,8 @@ def compose_words(words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
     overrides = OverridesParser.create().parse_overrides(list(words))
     choices = [item for item in overrides if groups.is_group(item.key_or_group)]
     if any(item.is_sweep_override() or "override_dirname" in str(item.input_line) for item in overrides):
-        cfg = hydra_compose("config", overrides=list(words), return_hydra_config=True)
+        with groups.named_file():
+            cfg = hydra_compose("config", overrides=list(words), return_hydra_config=True)
     else:
         own = any(item.key_or_group.startswith("hydra.") for item in overrides)
         cfg = compose_choices([str(item.input_line) for item in choices], whole=own)

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 def ledger(folder: RunFolder) -> Ledger:
     """The run's `hub.json`: `pushes`, a mapping from revision to entry, and `marks` of every push that was begun."""
-    return Ledger(folder.path / "hub.json")
+    return Ledger(folder.path / "hub.json", anew=True)
 
 
 def repo_of(cfg: DictConfig, settings: DictConfig) -> str:

@@ -131,7 +131,7 @@ def say_what_is_missing(folder: RunFolder, followers: Iterable[str], pushes: boo
 
 def missed(folder: RunFolder, name: str) -> int:
     """Records of the stream that a tracker did not get."""
-    state = Ledger(folder.path / "trackers.json").read().get(name, {})
+    state = Ledger(folder.path / "trackers.json", anew=True).read().get(name, {})
     return sum(1 for _ in folder.records("metrics.jsonl")) - state.get("records", 0) + state.get("missed", 0)
 
 

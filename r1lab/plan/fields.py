@@ -16,6 +16,7 @@ from r1lab.config.source import (
     parameters,
 )
 from r1lab.errors import Finding
+from r1lab.plan.meant import meant
 from r1lab.plan.targets import LOOKS, check_targets, check_trainer, declared_by, target_of
 from r1lab.plan.targets import Where as Where
 from r1lab.plan.upstream_words import ENUMS, RENAMED, enum_values
@@ -178,27 +179,16 @@ def unknown(key: str, name: str, known: dict[str, Parameter], place: str, cfg: D
     """The finding for a key that its container does not know."""
     container = key.rpartition(".")[0]
     close = RENAMED.get(name, "") if container == "trainer" and RENAMED.get(name) in known else ""
-    close = close or nearest(name, known)
+    full = f"{container}.{close}" if close else meant(container, name, {**schema_of(cfg), container: known}, cfg)
     owner = f"task={cfg.task.name}" if container == "task" else target_of(cfg, container) if container else ""
     of = f" of {owner}" if owner else f" of {container}" if container else ""
-    full = f"{container}.{close}".lstrip(".") if close else _elsewhere(container, name, cfg)
     words = [word for word in known if word != "_target_" and not (container == "task" and word == "name")]
     fix = f"known here: {some(words, like=name)}" if words else "leave it out"
-    if close and len(words) > MOST_LISTED:
+    if full and len(words) > MOST_LISTED:
         fix = ""
     if key == "experiment":
         fix = "begin the file with the line `# @package _global_`"
     return Finding(f"{key} is not a field{of}", place, full, fix)
-
-
-def _elsewhere(container: str, name: str, cfg: DictConfig) -> str:
-    """The key of the same last name in another group, a benchmark's own first; "" where there is none."""
-    if not container or "." in container or container in LISTS or name.startswith("_"):
-        return ""
-    places = [place for place, known in schema_of(cfg).items() if place not in ("", container) and name in known]
-    there = [place for place in places if place not in LISTS and OmegaConf.select(cfg, place) is not None]
-    there.sort(key=lambda place: (not place.startswith("benchmark."), place.count(".")))
-    return f"{there[0]}.{name}" if there else ""
 
 
 def field_findings(cfg: DictConfig, key: str, values: list[Any], place: str) -> list[Finding]:

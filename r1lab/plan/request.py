@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_words, session
 from r1lab.config.experiments import user_folders
 from r1lab.config.groups import composed_files
-from r1lab.errors import ConfigError, Finding
+from r1lab.errors import ConfigError, Finding, ResumeError
 from r1lab.plan.checks import Plan, plan, require
 from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
 from r1lab.plan.draws import jobs_of, one_job_each, sweeps_of, swept
@@ -23,9 +23,11 @@ from r1lab.plan.pipeline_facts import with_stages
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, value_of
+from r1lab.runs.config import PARTS
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
 from r1lab.runs.sweeps import SweepLedger, earlier, identity
+from r1lab.slurm.record import submitted
 from r1lab.wording import plural
 
 MOST_PLANNED = 256  # runs of a sweep that are planned before the first starts; each is planned again at its start
@@ -103,14 +105,26 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     told += [f"--config-dir {folder}" for folder in user_folders]
     folder = Path(hydra_cfg.sweep_dir)
     fresh = not asked or first.sweep.new or value_of(words, "hydra.sweep.dir")
-    before = None if fresh else earlier(folder.parent, told)
-    if before is not None and not begun_otherwise(jobs, before):
-        folder = before
+    try:
+        before = None if fresh else earlier(folder.parent, told)
+        if before is not None and not begun_otherwise(jobs, before):
+            folder = before
+        SweepLedger(folder).read()
+        submitted(folder)
+    except ResumeError as error:
+        raise _of_sweep(error, fresh) from None
     plans = plan_all(jobs, words, folder, composed)
     at = f"hydra.sweep.dir='{folder}'"  # not a later second's than was planned
     return Request(
         plans, [*words, at], str(folder), first.dry_run, hydra_cfg.launcher, told if asked else [], folder == before
     )
+
+
+def _of_sweep(error: ResumeError, fresh: bool) -> ConfigError:
+    """What to do about a sweep whose notes are broken: it may be the one that the command goes on with."""
+    what, _, fix = str(error).partition("\n    fix      ")
+    other = "another hydra.sweep.dir" if fresh else "sweep.new=true begins another one beside it"
+    return ConfigError([Finding(what, "an earlier sweep", fix=f"{fix}; {other}")])
 
 
 def plan_all(
@@ -281,6 +295,6 @@ def plan_fresh(cfg: DictConfig, run_dir: Path, words: Sequence[str], with_files:
     """
     planned = plan(cfg, run_dir, words, partial(composed_files, words) if with_files else tuple)
     if not planned.errors and (run_dir / "run.yaml").is_file():
-        old = RunFolder(run_dir).read_config()
+        old = RunFolder(run_dir).read_config(PARTS)
         planned.findings += check_resume(old, planned.cfg, str(run_dir), partial(where, overrides=words))
     return planned

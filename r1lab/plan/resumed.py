@@ -11,15 +11,18 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from r1lab.config.compose import compose_choices
-from r1lab.config.groups import is_group
+from r1lab.config.groups import is_group, options_of
+from r1lab.config.source import parameters
 from r1lab.errors import ConfigError, Finding, ResumeError
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.fields import LISTS
+from r1lab.plan.fields import LISTS, SCHEMA, TYPED
 from r1lab.plan.places import where
 from r1lab.plan.words import group_findings, parse, values_of
+from r1lab.runs.config import PARTS
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import ASKING, PLACE, PYTHON, check_resume, flatten, makes_longer, of_judge
-from r1lab.wording import nearest
+from r1lab.runs.sweeps import SweepLedger
+from r1lab.wording import nearest, some
 
 ALLOWED = "a resumed run takes trainer.max_steps, trainer.num_train_epochs, task.n, and accelerator=…"
 LEAVE_OUT = "leave it out to resume, or start a new run without resume="
@@ -31,10 +34,7 @@ def plan_resumed(run_dir: Path, words: Sequence[str]) -> Plan:
     Raises:
         ConfigError: the folder holds no run, or the words would make it a different one.
     """
-    try:
-        old = RunFolder(run_dir).read_config()
-    except ResumeError as error:
-        raise ConfigError([Finding(str(error), f"override resume={run_dir}", _run_near(run_dir))]) from None
+    old = _read(run_dir)
     new = old.copy()
     overrides, findings = parse(words)
     for override in overrides:
@@ -57,10 +57,40 @@ def plan_resumed(run_dir: Path, words: Sequence[str]) -> Plan:
     if findings:
         raise ConfigError(findings)
     new.resume = str(run_dir)
-    planned = plan(new, run_dir, words)
+    planned = plan(new, run_dir, words, lambda: [("", run_dir / "run.yaml")])
     if not planned.errors:
         planned.findings += check_resume(old, planned.cfg, str(run_dir), partial(where, overrides=words))
     return require(planned)
+
+
+def _read(run_dir: Path) -> DictConfig:
+    """The config of the run that a folder holds.
+
+    Raises:
+        ConfigError: there is none, or one that lacks something.
+    """
+    place, file = f"override resume={run_dir}", run_dir / "run.yaml"
+    try:
+        old = RunFolder(run_dir).read_config(PARTS)
+        SweepLedger(run_dir.parent).read()  # a run of a sweep notes there what it tries
+    except ResumeError as error:
+        what, _, fix = str(error).partition("\n    fix      ")
+        raise ConfigError([Finding(what, place, "" if file.is_file() else _run_near(run_dir), fix)]) from None
+    if lacking := _lacking(old):
+        what = f"{file} lacks {some(lacking, 4)}, which a run's config says"
+        fix = "put it back as the run had it; or start a new run without resume="
+        raise ConfigError([Finding(what, place, fix=fix)])
+    return old
+
+
+def _lacking(old: DictConfig) -> list[str]:
+    """What the schema and the task's own file declare and a run's config does not say."""
+    known = {"": list(parameters(f"{SCHEMA}.schema.Run") or {})}
+    known |= {group: list(parameters(f"{SCHEMA}.{name}") or {}) for group, name in TYPED.items() if group in PARTS}
+    if old.task.name in options_of("task"):
+        known["task"] = [str(key) for key in compose_choices([f"task={old.task.name}"], to_change=False).task]
+    nodes = {group: old[group] if group else old for group in known}
+    return [f"{group}.{key}".lstrip(".") for group, keys in known.items() for key in keys if key not in nodes[group]]
 
 
 def _copy(new: DictConfig, group: str) -> None:

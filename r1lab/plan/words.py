@@ -21,10 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from r1lab.config.compose import compose_choices
-from r1lab.config.groups import composed_files, groups, is_group, options_of
+from r1lab.config.groups import NotText, composed_files, groups, is_group, options_of
 from r1lab.config.source import parameters
 from r1lab.errors import Finding
-from r1lab.plan.fields import LISTS, check_fields, field_findings
+from r1lab.plan.fields import LISTS, check_fields, field_findings, schema_of
+from r1lab.plan.meant import meant, slip
 from r1lab.plan.places import where
 from r1lab.wording import display, nearest, some
 
@@ -76,7 +77,7 @@ def check_words(words: Sequence[str]) -> list[Finding]:
     targets = [item for item in values if item.key_or_group.endswith("._target_")]
     try:
         cfg = compose_choices(choices, to_change=bool(targets))
-    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+    except (HydraException, OmegaConfBaseException) as error:
         return findings or [finding_of(error)]
     for override in targets:
         if OmegaConf.select(cfg, override.key_or_group):  # decides which parameters there are
@@ -93,7 +94,7 @@ def check_words(words: Sequence[str]) -> list[Finding]:
                 found = [replace(item, fix=whole) if "a whole number" in item.what else item for item in found]
             findings += found
         else:
-            findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()]))
+            findings.append(_unknown_key(override, [*(parameters("r1lab.config.schema.Run") or {}), *groups()], cfg))
     mine = {override.key_or_group for override in values}
     said = [*choices, *(str(override.input_line) for override in targets)]
     files = cache(partial(composed_files, choices))
@@ -161,15 +162,17 @@ def _plain(value: Any) -> Any:
     return value.text if hasattr(value, "text") else value
 
 
-def _unknown_key(override: Override, valid: Iterable[str]) -> Finding:
+def _unknown_key(override: Override, valid: Iterable[str], cfg: DictConfig | None = None) -> Finding:
+    """The finding for a word whose first part nobody knows; with a config, also what its last part means there."""
     key = override.key_or_group
     root, _, rest = key.partition(".")
     words = list(dict.fromkeys(valid))
-    close = nearest(root, words)
-    if not rest and key in (parameters("trl.GRPOConfig") or {}):
-        close = f"trainer.{key}"
-    full = f"{close}.{rest}" if rest and close else close
-    fix = "" if close else f"known here: {some(words, 24)}"
+    full = f"{close}.{rest}" if rest and (close := nearest(root, words)) else nearest(root, words)
+    if cfg is not None and not slip(root, words):
+        full = meant("", rest or root, schema_of(cfg), cfg) or full
+    elif cfg is not None and rest and close in (known := schema_of(cfg)) and rest.partition(".")[0] not in known[close]:
+        full = meant(close, rest, known, cfg) or full
+    fix = "" if full else f"known here: {some(words, 24)}"
     return Finding(f"{root} is neither a group nor a field", f"override {override.input_line}", full, fix)
 
 
@@ -203,6 +206,9 @@ def _unparsable(word: str, error: Exception) -> Finding:
 
 def finding_of(error: Exception) -> Finding:
     """A composition error of Hydra, OmegaConf or YAML as a finding."""
+    if isinstance(error, NotText):
+        fix = "save it as UTF-8; of a file in Latin-1: iconv -f latin1 -t utf-8 FILE"
+        return Finding(str(error), f"{display(error.file)}:{error.line}", fix=fix)
     cause = error if isinstance(error, YAMLError) else error.__cause__ or error.__context__
     mark = getattr(cause, "problem_mark", None)
     if mark is not None:

@@ -12,13 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
-
-from r1lab.errors import Finding
+from r1lab.errors import Finding, ResumeError
 from r1lab.rows.files import Source, source_of
 from r1lab.rows.text import read_rows
 from r1lab.runs.completions import completion_line
+from r1lab.runs.folder import RunFolder
 from r1lab.wording import display, nearest, some
 
 KEY = "task.completions"
@@ -79,8 +77,8 @@ def _of_run(run: Path, stream: str | None, place: str) -> Found:
         return find(str(run / "dataset/all"), None, place)
     try:
         measured = stream != "train" and _of_benchmarks(run)
-    except (YAMLError, OSError, ValueError) as error:
-        what = f"{display(run / 'run.yaml')} cannot be read: {str(error).splitlines()[0]}"
+    except ResumeError as error:
+        what = str(error).splitlines()[0]
         return Found(Source(), False, (Finding(what, place, fix=f"task.completions={display(run / RECORDS)}"),))
     if measured:  # completions/eval.jsonl holds the first of each, for the page
         return find(str(run / RECORDS), None, place)
@@ -101,12 +99,11 @@ def _of_benchmarks(run: Path) -> bool:
     """Whether a run measured benchmarks, and kept what was said.
 
     Raises:
-        YAMLError, OSError, ValueError: its config cannot be read.
+        ResumeError: its config cannot be read.
     """
     if not any((run / RECORDS).glob("*.jsonl")):
         return False
-    cfg = OmegaConf.load(run / "run.yaml")
-    return isinstance(cfg, DictConfig) and bool(cfg.get("benchmark"))
+    return bool(RunFolder(run).read_config().get("benchmark"))
 
 
 def _checked(source: Source, path: Path, torn: bool, place: str) -> Found:

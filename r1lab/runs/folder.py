@@ -15,14 +15,14 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from r1lab.errors import ResumeError
+from r1lab.runs import config
 
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
 AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
@@ -90,8 +90,11 @@ class RunFolder:
         write_atomic(path, OmegaConf.to_yaml(cfg))
         return path
 
-    def read_config(self) -> DictConfig:
+    def read_config(self, needs: Collection[str] = ("task",)) -> DictConfig:
         """Read `run.yaml`.
+
+        Args:
+            needs: the keys that must be in it, dotted.
 
         Raises:
             ResumeError: there is none, or it is not one.
@@ -100,20 +103,18 @@ class RunFolder:
         if not path.is_file():
             why = "it holds no run.yaml" if self.path.exists() else "it does not exist"
             raise ResumeError(f"{self.path} is not a run's folder: {why}")
-        try:
-            cfg = OmegaConf.load(path)
-        except (YAMLError, OSError, ValueError) as error:  # OSError: OmegaConf says so of a number alone
-            raise ResumeError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-        if not isinstance(cfg, DictConfig) or not cfg:
-            raise ResumeError(f"{path} cannot be read: it holds no config")
-        return cfg
+        return config.read(path, needs)
 
     def write_json(self, name: str, record: dict[str, Any]) -> None:
         """Write a whole JSON file."""
         write_atomic(self.path / name, dumps(record, indent=2) + "\n")
 
-    def read_json(self, name: str) -> dict[str, Any]:
+    def read_json(self, name: str, fix: str = REMOVE) -> dict[str, Any]:
         """Read a whole JSON file; an empty mapping where there is none.
+
+        Args:
+            name: the file's.
+            fix: what to do where it is broken.
 
         Raises:
             ResumeError: what is there is no JSON object, which no kill of a run can leave.
@@ -124,9 +125,9 @@ class RunFolder:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise ResumeError(f"{path} cannot be read: {error}\n    fix      {REMOVE}") from error
+            raise ResumeError(f"{path} cannot be read: {error}\n    fix      {fix}") from error
         if not isinstance(found, dict):
-            raise ResumeError(f"{path} cannot be read: it holds no JSON object\n    fix      {REMOVE}")
+            raise ResumeError(f"{path} cannot be read: it holds no JSON object\n    fix      {fix}")
         return found
 
     def append(self, stream: str, records: list[dict[str, Any]]) -> None:

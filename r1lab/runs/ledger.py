@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from r1lab.runs.folder import dumps, write_atomic
+from r1lab.errors import ResumeError
+from r1lab.runs.folder import REMOVE, RunFolder, dumps, write_atomic
 
 
 class Ledger:
@@ -17,22 +17,35 @@ class Ledger:
 
     Args:
         path: the file; it is made at the first change.
+        anew: whether one that a crash of the machine broke begins anew: where the worst is that something is sent twice.
+        fix: what to do where it is broken and does not begin anew.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, anew: bool = False, fix: str = REMOVE):
         self.path = path
+        self.fix = fix
+        self.anew = anew
 
     def read(self) -> dict[str, Any]:
-        """The object; empty where there is none yet, or where a crash of the machine left no JSON."""
+        """The object; empty where there is none yet.
+
+        Raises:
+            ResumeError: what is there is no JSON object, and the ledger does not begin anew.
+        """
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+            return RunFolder(self.path.parent).read_json(self.path.name, self.fix)
+        except ResumeError:
+            if not self.anew:
+                raise
             return {}
-        return found if isinstance(found, dict) else {}
 
     @contextmanager
     def changing(self) -> Iterator[dict[str, Any]]:
-        """The object, to be changed in place; written when the block ends without an error."""
+        """The object, to be changed in place; written when the block ends without an error.
+
+        Raises:
+            ResumeError: as `read`; the file stays as it is.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_name(f".{self.path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from r1lab.errors import ResumeError
 from r1lab.runs.ledger import Ledger
 from r1lab.runs.outcome import Outcome
 
 FILE = "sweep.json"
+MOVE = "move that file away, and its sweep is no longer gone on with; or put it back as it was"
 ASIDE = ".tries"  # of a sweep's folder: what a try left whose run began anew
 PLACE = ("cluster", "outputs", "debug", "dry_run", "sweep", "tracker", "hydra/launcher")
 HYDRAS = ("hydra.sweep.dir", "hydra.launcher.", "hydra.sweeper.trials")
@@ -26,7 +28,19 @@ class SweepLedger:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.ledger = Ledger(folder / FILE)
+        self.ledger = Ledger(folder / FILE, fix=MOVE)
+
+    def read(self) -> dict[str, Any]:
+        """What is noted; empty where nothing is.
+
+        Raises:
+            ResumeError: the file is broken.
+        """
+        found = self.ledger.read()
+        if not _is_sweep(found):
+            file = self.ledger.path
+            raise ResumeError(f"{file} cannot be read: it holds no sweep's notes\n    fix      {MOVE}")
+        return found
 
     def begin(self, words: Sequence[str], command: str) -> None:
         """Note which command the sweep is of."""
@@ -36,11 +50,11 @@ class SweepLedger:
     @property
     def words(self) -> list[str] | None:
         """What `identity` says of the sweep's command; None where none is noted."""
-        return self.ledger.read().get("words")
+        return self.read().get("words")
 
     def tries(self, run: str) -> list[dict[str, Any]]:
         """The earlier tries of a run, the first one first."""
-        return list(self.ledger.read().get("tries", {}).get(run, []))
+        return list(self.read().get("tries", {}).get(run, []))
 
     def changes(self, run: str) -> list[str]:
         """The words that the run's last try took beside those typed: those of a smaller batch."""
@@ -69,6 +83,15 @@ class SweepLedger:
             content["best"] = best
 
 
+def _is_sweep(found: dict[str, Any]) -> bool:
+    """Whether a JSON object holds what `begin` and `note` write."""
+    words, tries = found.get("words", []), found.get("tries", {})
+    if not isinstance(words, list) or not isinstance(tries, dict):
+        return False
+    entries = [entry for of_run in tries.values() for entry in (of_run if isinstance(of_run, list) else [None])]
+    return all(isinstance(entry, dict) and isinstance(entry.get("next"), list) for entry in entries)
+
+
 def identity(words: Sequence[str], swept: Sequence[str] = ()) -> list[str]:
     """The words of a command that say what its sweep computes, and not where or how far.
 
@@ -86,7 +109,11 @@ def identity(words: Sequence[str], swept: Sequence[str] = ()) -> list[str]:
 
 
 def earlier(beside: Path, words: Sequence[str]) -> Path | None:
-    """The newest sweep among those in a folder that is of the same words."""
+    """The newest sweep among those in a folder that is of the same words.
+
+    Raises:
+        ResumeError: a newer one does not say of which words it is.
+    """
     if not beside.is_dir():
         return None
     folders = sorted((file.parent for file in beside.glob(f"*/{FILE}")), key=lambda path: path.name, reverse=True)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from r1lab.errors import ResumeError
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.ledger import Ledger
 
 FILE = "slurm.json"
+MOVE = "move that file away: which of its runs are in the queue is then not known here, squeue shows it; or put it back"
 TAKEN_BACK = "cancelled.json"  # in a run's folder: the job that was cancelled
 
 
@@ -28,24 +30,48 @@ class Submitted:
 
 def add(folder: Path, array: str, runs: Mapping[int, Path]) -> list[Submitted]:
     """Note an array that was submitted; a run that was there before belongs to the new one."""
-    with Ledger(folder / FILE).changing() as content:
+    with _noted(folder).changing() as content:
         known = content.setdefault("jobs", {})
         known.update({str(run.resolve()): f"{array}_{index}" for index, run in runs.items()})
     return [Submitted(run, f"{array}_{index}") for index, run in runs.items()]
 
 
 def submitted(folder: Path) -> list[Submitted]:
-    """The runs that a folder notes, in the order of submission."""
-    jobs = Ledger(folder / FILE).read().get("jobs", {})
-    return [Submitted(Path(run), str(job)) for run, job in jobs.items()]
+    """The runs that a folder notes, in the order of submission.
+
+    Raises:
+        ResumeError: what it notes cannot be read.
+    """
+    jobs = _noted(folder).read().get("jobs", {})
+    if not isinstance(jobs, dict) or not all(isinstance(job, str) for job in jobs.values()):
+        raise ResumeError(f"{folder / FILE} cannot be read: its jobs are none\n    fix      {MOVE}")
+    return [Submitted(Path(run), job) for run, job in jobs.items()]
 
 
-def submitted_below(folder: Path) -> list[Submitted]:
-    """The runs noted in a folder or anywhere below it; a run's own folder finds those of its sweep's that is itself."""
-    if not (folder / FILE).is_file() and (folder.parent / FILE).is_file() and (folder / "run.yaml").is_file():
-        return [item for item in submitted(folder.parent) if item.run == folder.resolve()]
-    found = [item for file in sorted(folder.rglob(FILE)) for item in submitted(file.parent)]
-    return list({item.run: item for item in found}.values())
+def submitted_below(folder: Path, broken: dict[Path, str] | None = None) -> list[Submitted]:
+    """The runs noted in a folder or anywhere below it; a run's own folder finds those of its sweep's that is itself.
+
+    Args:
+        folder: the folder.
+        broken: takes the folders whose notes cannot be read, and why; None refuses them.
+
+    Raises:
+        ResumeError: notes cannot be read.
+    """
+    own = not (folder / FILE).is_file() and (folder.parent / FILE).is_file() and (folder / "run.yaml").is_file()
+    found: list[Submitted] = []
+    for file in [folder.parent / FILE] if own else sorted(folder.rglob(FILE)):
+        try:
+            found += submitted(file.parent)
+        except ResumeError as error:
+            if broken is None:
+                raise
+            broken[file.parent] = str(error)
+    return list({item.run: item for item in found if not own or item.run == folder.resolve()}.values())
+
+
+def _noted(folder: Path) -> Ledger:
+    return Ledger(folder / FILE, fix=MOVE)
 
 
 def note_cancelled(item: Submitted) -> None:

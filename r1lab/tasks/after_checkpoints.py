@@ -59,7 +59,7 @@ class AfterCheckpoints(TrainerCallback):
     def submit(self, checkpoint: Path, step: int, number: int, words: Sequence[str]) -> None:
         """Start one evaluation of one checkpoint, unless it was started before."""
         place = self.folder.path / "evaluations" / f"step-{step:09d}"
-        with Ledger(self.folder.path / "evaluations.json").changing() as noted:
+        with Ledger(self.folder.path / "evaluations.json", anew=True).changing() as noted:
             if f"{step}/{number}" in noted:
                 return
             noted[f"{step}/{number}"] = shlex.join(words)

@@ -18,6 +18,7 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         ReportError: none is named, or no run in it was ever handed to Slurm.
+        ResumeError: what was handed to it cannot be read.
         SlurmError: Slurm does not answer or refuses.
     """
     if not cfg.task.run:

@@ -56,7 +56,7 @@ def refuse_two_kinds(name: str, runs: list[str], ours: Record, theirs: Record) -
     what = (
         f"{name} is a benchmark in {other} and the held-out rows of the dataset {name} in {run}: they share no problem"
     )
-    model = RunFolder(run).read_config().model
+    model = RunFolder(run).read_config(("task", "model.path", "model.name")).model
     words = f"model.path={shlex.quote(str(model.path))}" if model.path else f"model={model.name}"
     fix = f"python -m r1lab task=eval benchmark={name} {words}, and compare that run with {other}"
     raise ConfigError([Finding(what, f"task.runs=[{','.join(runs)}]", fix=fix)])

@@ -18,11 +18,12 @@ def run(cfg: DictConfig) -> None:
     """Print the metadata of `task.run`'s results, or write it into the card of `hub.repo`.
 
     Raises:
+        ResumeError: the folder holds no run's config.
         DataError: the run left no results.
         HubError: the Hub cannot be reached, or refuses.
     """
     folder = RunFolder(Path(cfg.task.run))
-    own = folder.read_config()
+    own = folder.read_config(("task", "model.repo", "model.name"))
     results = [{**result, "dataset": source_of(own, result["benchmark"])} for result in kept_results(folder.path)]
     if not results:
         raise DataError(f"{folder.path} holds no results of a benchmark, which task=eval leaves")

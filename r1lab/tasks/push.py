@@ -29,7 +29,7 @@ def run(cfg: DictConfig) -> None:
         HubError: the Hub cannot be reached; nothing is lost, and the command can be repeated.
     """
     folder = RunFolder(Path(cfg.task.run))
-    own = folder.read_config()
+    own = folder.read_config(("task", "model.repo", "model.name"))
     settings = settings_of(own, cfg)
     connect()
     with folder.locked():

@@ -19,6 +19,7 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         ReportError: it is none of them, or no run of the sweep has `task.metric`.
+        ResumeError: the sweep's notes cannot be read.
     """
     target = Path(cfg.task.run)
     console = terminal()
@@ -30,10 +31,12 @@ def run(cfg: DictConfig) -> None:
         return
     if not any((path / "run.yaml").is_file() for path in target.glob("*")):
         raise ReportError(f"{target} holds neither a run (run.yaml), a pipeline (pipeline.json) nor a sweep of runs")
+    notes = SweepLedger(target)
+    notes.read()  # before anything is written: the best run is noted there
     page = write_sweep(target, cfg.task.metric, cfg.task.direction)
     rows = read_sweep(target, cfg.task.metric, cfg.task.direction)
     console.print(sweep_table(rows))
     if best := best_of(rows):
-        SweepLedger(target).pick(record_of(best))
+        notes.pick(record_of(best))
         console.print(said_of(best, rows), markup=False)
     console.print(str(page), markup=False)

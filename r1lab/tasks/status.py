@@ -30,8 +30,10 @@ def run(cfg: DictConfig) -> None:
     folder = Path(cfg.task.run or cfg.outputs)
     if not folder.is_dir():
         raise ReportError(f"there is no folder {folder}")
-    queued = submitted_below(folder)
+    broken: dict[Path, str] = {}
+    queued = submitted_below(folder, broken)
     found = statuses(queued) + started_here(folder, {item.run.resolve() for item in queued})
+    found += [Status(place, "", UNREADABLE, why) for place, why in broken.items()]
     found += not_begun(folder, {item.run.resolve() for item in found})
     if not found:
         raise ReportError(f"{folder} holds no run")

@@ -52,7 +52,7 @@ class Follower:
         self.name = name
         self.sink = sink
         self.cfg = cfg
-        self.ledger = Ledger(folder.path / "trackers.json")
+        self.ledger = Ledger(folder.path / "trackers.json", anew=True)
         before = self.ledger.read().get(name, {})
         self.id: str | None = before.get("id")
         self.tail = Tail(folder, before.get("step"), before.get("at_step", 0))
