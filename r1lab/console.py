@@ -43,6 +43,12 @@ def announce(plan: Plan) -> None:
         out.print(f"[yellow]note[/]   {escape(finding.text())}")
 
 
+def say_notes(plan: Plan) -> None:
+    """Say what is worth saying of a task that runs here, beside what it prints itself."""
+    for finding in plan.findings:
+        err.print(f"[yellow]note[/]   {escape(finding.text())}")
+
+
 def note(run_dir: Path, text: str) -> None:
     """Say what becomes of a sweep's run that was tried before."""
     out.print(f"[bold]{escape(run_dir.name)}[/]      {escape(text)}")

@@ -76,7 +76,19 @@ class DataError(UserError):
 
 
 class ResumeError(UserError):
-    """A folder that holds no run, or a different one than asked for."""
+    """A folder that holds no run, or a different one than asked for.
+
+    Attributes:
+        what: the fault.
+        fix: what to do; "" where that is plain.
+    """
+
+    def __init__(self, what: str, fix: str = ""):
+        self.what, self.fix = what, fix
+        super().__init__(Finding(what, fix=fix).text())
+
+    def __reduce__(self) -> tuple[type[ResumeError], tuple[str, str]]:
+        return type(self), (self.what, self.fix)  # a launcher's process hands it back pickled
 
 
 class RunError(R1labError):

@@ -69,6 +69,7 @@ def main() -> None:
                     run_audits(request)
             elif in_place(request):
                 for plan in request.plans:
+                    console.say_notes(plan)
                     run_in_place(plan.cfg)
             else:
                 if request.sweep:
@@ -171,6 +172,7 @@ def job_in(cfg: DictConfig, hydra_cfg: HydraConf) -> float | None:
     try:
         plan = plan_job(cfg, run_dir, list(hydra_cfg.overrides.task))
         if plan.cfg.task.get("folder") is False:
+            console.say_notes(plan)
             run_in_place(plan.cfg)
             return None
         words = list(hydra_cfg.overrides.task)

@@ -193,6 +193,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
     """The config with interpolations replaced and r1lab's words written into TRL's fields."""
     resolved = OmegaConf.create(literal(OmegaConf.to_container(with_references(cfg), resolve=True)))
     assert isinstance(resolved, DictConfig)
+    resolved.task.pop("reads", None)  # what was typed in vain is said of what was composed
     settle(resolved)
     if resolved.task.name == "ray":
         settle_ray(resolved)

@@ -52,7 +52,19 @@ ALSO = {  # where there is none of the first, the second does it
     SAME[0]: SAME[1],
     SAME[1]: SAME[0],
 }
-ORDER = ("task", "benchmark", "trainer", "eval", "engine", "dataset", "model", "accelerator", "cluster", "hub", "adapter")
+ORDER = (
+    "task",
+    "benchmark",
+    "trainer",
+    "eval",
+    "engine",
+    "dataset",
+    "model",
+    "accelerator",
+    "cluster",
+    "hub",
+    "adapter",
+)
 OF_MODEL = ("rft",)  # tasks that sample as the model's file says
 
 
@@ -98,9 +110,7 @@ def other(name: str, known: Iterable[str]) -> str:
     return next((word for word in names if word in words), "")
 
 
-def _elsewhere(
-    container: str, name: str, schema: Mapping[str, Iterable[str]], cfg: DictConfig
-) -> dict[str, list[str]]:
+def _elsewhere(container: str, name: str, schema: Mapping[str, Iterable[str]], cfg: DictConfig) -> dict[str, list[str]]:
     """The known keys of the other containers that the task may keep the word in, those first that it asks first."""
     order = list(ORDER)
     if cfg.task.name in OF_MODEL:

@@ -22,6 +22,7 @@ from r1lab.plan.draws import jobs_of, one_job_each, sweeps_of, swept
 from r1lab.plan.pipeline_facts import with_stages
 from r1lab.plan.places import where
 from r1lab.plan.resumed import plan_resumed, words_for_hydra
+from r1lab.plan.unread import check_unread
 from r1lab.plan.words import check_words, finding_of, value_of
 from r1lab.runs.config import PARTS
 from r1lab.runs.folder import RunFolder
@@ -112,19 +113,13 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
         SweepLedger(folder).read()
         submitted(folder)
     except ResumeError as error:
-        raise _of_sweep(error, fresh) from None
+        other = "another hydra.sweep.dir" if fresh else "sweep.new=true begins another one beside it"
+        raise ConfigError([Finding(error.what, "an earlier sweep", fix=f"{error.fix}; {other}")]) from None
     plans = plan_all(jobs, words, folder, composed)
     at = f"hydra.sweep.dir='{folder}'"  # not a later second's than was planned
     return Request(
         plans, [*words, at], str(folder), first.dry_run, hydra_cfg.launcher, told if asked else [], folder == before
     )
-
-
-def _of_sweep(error: ResumeError, fresh: bool) -> ConfigError:
-    """What to do about a sweep whose notes are broken: it may be the one that the command goes on with."""
-    what, _, fix = str(error).partition("\n    fix      ")
-    other = "another hydra.sweep.dir" if fresh else "sweep.new=true begins another one beside it"
-    return ConfigError([Finding(what, "an earlier sweep", fix=f"{fix}; {other}")])
 
 
 def plan_all(
@@ -294,6 +289,7 @@ def plan_fresh(cfg: DictConfig, run_dir: Path, words: Sequence[str], with_files:
         with_files: whether a `compose.session` is there to tell which files say what.
     """
     planned = plan(cfg, run_dir, words, partial(composed_files, words) if with_files else tuple)
+    planned.findings += check_unread(cfg, words)
     if not planned.errors and (run_dir / "run.yaml").is_file():
         old = RunFolder(run_dir).read_config(PARTS)
         planned.findings += check_resume(old, planned.cfg, str(run_dir), partial(where, overrides=words))

@@ -74,8 +74,8 @@ def _read(run_dir: Path) -> DictConfig:
         old = RunFolder(run_dir).read_config(PARTS)
         SweepLedger(run_dir.parent).read()  # a run of a sweep notes there what it tries
     except ResumeError as error:
-        what, _, fix = str(error).partition("\n    fix      ")
-        raise ConfigError([Finding(what, place, "" if file.is_file() else _run_near(run_dir), fix)]) from None
+        near = "" if file.is_file() else _run_near(run_dir)
+        raise ConfigError([Finding(error.what, place, near, error.fix)]) from None
     if lacking := _lacking(old):
         what = f"{file} lacks {some(lacking, 4)}, which a run's config says"
         fix = "put it back as the run had it; or start a new run without resume="
@@ -89,6 +89,7 @@ def _lacking(old: DictConfig) -> list[str]:
     known |= {group: list(parameters(f"{SCHEMA}.{name}") or {}) for group, name in TYPED.items() if group in PARTS}
     if old.task.name in options_of("task"):
         known["task"] = [str(key) for key in compose_choices([f"task={old.task.name}"], to_change=False).task]
+        known["task"] = [key for key in known["task"] if key != "reads"]  # which is about what is typed
     nodes = {group: old[group] if group else old for group in known}
     return [f"{group}.{key}".lstrip(".") for group, keys in known.items() for key in keys if key not in nodes[group]]
 

@@ -78,8 +78,7 @@ def _of_run(run: Path, stream: str | None, place: str) -> Found:
     try:
         measured = stream != "train" and _of_benchmarks(run)
     except ResumeError as error:
-        what = str(error).splitlines()[0]
-        return Found(Source(), False, (Finding(what, place, fix=f"task.completions={display(run / RECORDS)}"),))
+        return Found(Source(), False, (Finding(error.what, place, fix=f"task.completions={display(run / RECORDS)}"),))
     if measured:  # completions/eval.jsonl holds the first of each, for the page
         return find(str(run / RECORDS), None, place)
     files = {name: run / "completions" / f"{name}.jsonl" for name in STREAMS}

@@ -50,9 +50,9 @@ def read(path: Path, needs: Collection[str] = ("task",)) -> DictConfig:
         cfg = OmegaConf.load(path)
         whole = OmegaConf.to_container(cfg, resolve=True)
     except (YAMLError, OmegaConfBaseException, OSError, ValueError, RecursionError) as error:  # OSError: of a number
-        raise ResumeError(f"{path} cannot be read: {str(error).splitlines()[0]}\n    fix      {FIX}") from error
+        raise ResumeError(f"{path} cannot be read: {str(error).splitlines()[0]}", FIX) from error
     if fault := fault_of(whole, needs):
-        raise ResumeError(f"{path} cannot be read: {fault}\n    fix      {FIX}")
+        raise ResumeError(f"{path} cannot be read: {fault}", FIX)
     assert isinstance(cfg, DictConfig)
     return cfg
 
@@ -66,7 +66,10 @@ def fault_of(whole: Any, needs: Collection[str] = ("task",)) -> str:
         if not isinstance(value, dict) and not (part == OR_NONE and value is None):
             return f"its {part} is {kind_of(value)}, no mapping"
     if lacking := [key for key in needs if not _says(whole, key)]:
-        return f"it has no {', '.join(lacking)}, as a run's config has"
+        more = f", … ({len(lacking)} in all)" if len(lacking) > 4 else ""
+        return f"it has no {', '.join(lacking[:4])}{more}, as a run's config has"
+    if not isinstance(plugins := whole.get("plugins", []), list):
+        return f"its plugins is {kind_of(plugins)}, no list"
     for part in NAMED:
         for name, value in whole.get(part, {}).items():
             if not isinstance(value, dict):

@@ -125,9 +125,9 @@ class RunFolder:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise ResumeError(f"{path} cannot be read: {error}\n    fix      {fix}") from error
+            raise ResumeError(f"{path} cannot be read: {error}", fix) from error
         if not isinstance(found, dict):
-            raise ResumeError(f"{path} cannot be read: it holds no JSON object\n    fix      {fix}")
+            raise ResumeError(f"{path} cannot be read: it holds no JSON object", fix)
         return found
 
     def append(self, stream: str, records: list[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ class Ledger:
 
     Args:
         path: the file; it is made at the first change.
-        anew: whether one that a crash of the machine broke begins anew: where the worst is that something is sent twice.
+        anew: whether a broken one begins anew, where the worst of that is that something is sent twice.
         fix: what to do where it is broken and does not begin anew.
     """
 

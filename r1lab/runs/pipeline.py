@@ -36,5 +36,5 @@ def read(folder: Path) -> dict[str, Any]:
     if not isinstance(stages, list) or not all(
         isinstance(stage, dict) and all(isinstance(stage.get(name), str) for name in TEXTS) for stage in stages
     ):
-        raise ResumeError(f"{folder / FILE} cannot be read: its stages are none\n    fix      {REMOVE}")
+        raise ResumeError(f"{folder / FILE} cannot be read: its stages are none", REMOVE)
     return found

@@ -39,7 +39,7 @@ class SweepLedger:
         found = self.ledger.read()
         if not _is_sweep(found):
             file = self.ledger.path
-            raise ResumeError(f"{file} cannot be read: it holds no sweep's notes\n    fix      {MOVE}")
+            raise ResumeError(f"{file} cannot be read: it holds no sweep's notes", MOVE)
         return found
 
     def begin(self, words: Sequence[str], command: str) -> None:

@@ -44,7 +44,7 @@ def submitted(folder: Path) -> list[Submitted]:
     """
     jobs = _noted(folder).read().get("jobs", {})
     if not isinstance(jobs, dict) or not all(isinstance(job, str) for job in jobs.values()):
-        raise ResumeError(f"{folder / FILE} cannot be read: its jobs are none\n    fix      {MOVE}")
+        raise ResumeError(f"{folder / FILE} cannot be read: its jobs are none", MOVE)
     return [Submitted(Path(run), job) for run, job in jobs.items()]
 
 

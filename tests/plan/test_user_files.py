@@ -148,6 +148,13 @@ def test_an_override_says_more_than_the_file(r1lab: CommandLine, write: Write) -
     assert r1lab.accepts("experiment=mine", "eval.every=0.5").eval.every == 0.5
 
 
+NOT_UTF_8 = [
+    ("# Ma\u00dfe\n# Gr".encode() + b"\xf6\xdfe\n", 2, "0xf6 is byte 13, on line 2 after 4 bytes"),
+    (b"\xff\xfe#\x00\n\x00", 1, "0xff is byte 1, on line 1 after 0 bytes"),  # UTF-16
+    (b"# " + b"x" * 20000 + b"\n" * 3 + b"\xe9", 4, "0xe9 is byte 20,006, on line 4 after 0 bytes"),
+]
+
+
 @pytest.mark.parametrize(
     ("file", "words"),
     [
@@ -159,25 +166,15 @@ def test_an_override_says_more_than_the_file(r1lab: CommandLine, write: Write) -
         ("conf/task/mine.yaml", ["-m", "--config-dir", "conf", "task=mine", "seed=1,2"]),
     ],
 )
-@pytest.mark.parametrize(
-    ("content", "line", "said"),
-    [
-        ("# Ma\u00dfe\n# Gr".encode() + b"\xf6\xdfe\n", 2, "0xf6 is byte 13, on line 2 after 4 bytes"),
-        (b"\xff\xfe#\x00\n\x00", 1, "0xff is byte 1, on line 1 after 0 bytes"),
-        (b"# " + b"x" * 20000 + b"\n" * 3 + b"\xe9", 4, "0xe9 is byte 20,006, on line 4 after 0 bytes"),
-    ],
-    ids=["latin", "utf-16", "long"],
-)
-def test_a_file_that_is_not_utf_8(
-    file: str, words: list[str], content: bytes, line: int, said: str, r1lab: CommandLine, write: Write
-) -> None:
-    write(file, content)
+def test_a_file_that_is_not_utf_8(file: str, words: list[str], r1lab: CommandLine, write: Write) -> None:
     write("conf/model/whole.yaml", "repo: a/b\n# \u00df\n")
-    assert r1lab.one(*words) == {
-        "what": f"mine.yaml is not UTF-8: {said}",
-        "where": f"{file}:{line}",
-        "fix": "save it as UTF-8; of a file in Latin-1: iconv -f latin1 -t utf-8 FILE",
-    }
+    for content, line, said in NOT_UTF_8:
+        write(file, content)
+        assert r1lab.one(*words) == {
+            "what": f"mine.yaml is not UTF-8: {said}",
+            "where": f"{file}:{line}",
+            "fix": "save it as UTF-8; of a file in Latin-1: iconv -f latin1 -t utf-8 FILE",
+        }
 
 
 def test_a_place_to_go_on_in_that_is_not_utf_8_or_not_yaml(r1lab: CommandLine, write: Write) -> None:
