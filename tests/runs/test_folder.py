@@ -146,7 +146,9 @@ def test_lone_surrogates_in_whole_files(tmp_path: Path) -> None:
 
 
 def test_the_config_comes_back(folder: RunFolder) -> None:
-    cfg = OmegaConf.create({"name": "x: [y", "task": {"name": "on"}, "trainer": {"beta": None}, "list": [1, "on", True]})
+    cfg = OmegaConf.create(
+        {"name": "x: [y", "task": {"name": "on"}, "trainer": {"beta": None}, "list": [1, "on", True]}
+    )
     assert folder.write_config(cfg) == folder.path / "run.yaml"
     assert folder.read_config() == cfg
     assert (folder.model, folder.checkpoints) == (folder.path / "model", folder.path / "checkpoints")

@@ -118,7 +118,7 @@ def test_every_completion_of_a_benchmark_is_scored_and_not_only_the_page_s(
 ) -> None:
     measured = tmp_path / "measured"
     (measured / "evaluation").mkdir(parents=True)
-    (measured / "run.yaml").write_text("benchmark: {sums: {}, more: {}}\n")
+    (measured / "run.yaml").write_text("task: {name: eval}\nbenchmark: {sums: {}, more: {}}\n")
     written(measured / "completions/eval.jsonl", completions()[:4])  # what the page shows
     for name, count in (("sums", 30), ("more", 1)):
         problems = tuple(
@@ -137,7 +137,9 @@ def test_every_completion_of_a_benchmark_is_scored_and_not_only_the_page_s(
         assert kept[0]["rewards"] == {"accuracy": 1.0, "stored.more": 0.0, "stored.sums": None}
     metrics, _ = go(measured / "evaluation/sums.jsonl", "reward=[accuracy]")
     assert metrics["completions"] == 60
-    (measured / "run.yaml").write_text("benchmark: {}\n")  # held-out problems: all are there, with every reward
+    (measured / "run.yaml").write_text(
+        "task: {name: eval}\nbenchmark: {}\n"
+    )  # held-out problems: all are there, with every reward
     assert go(measured, "reward=[accuracy]")[0]["completions"] == 4
 
 
