@@ -83,7 +83,8 @@ def words_for(option: str) -> list[str]:
         return [f"dataset={name}", *FITTING.get(name, [])]
     if option in ("engine/server", "generator/distilabel"):
         return ["task=generate", "engine=server", "engine.urls=[http://localhost:8000/v1]", f"{group}={name}"]
-    return [f"task={name}", f"trainer={name}"] if group == "trainer" else [f"{group}={name}"]
+    tasks = {"trainer": name, "generator": "generate", "evaluator": "eval"}  # that read the group
+    return [*([f"task={tasks[group]}"] if group in tasks else []), f"{group}={name}"]
 
 
 def test_there_are_options() -> None:
