@@ -40,7 +40,7 @@ def write_atomic(path: Path, text: str) -> None:
     while True:
         with beside.open("a", encoding="utf-8", errors="backslashreplace") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # another process may be writing the same file
-            if not beside.exists() or not os.path.samestat(os.fstat(file.fileno()), beside.stat()):
+            if not _stands(file.fileno(), beside):
                 continue  # that one has renamed it into place
             file.truncate(0)
             file.write(text)
@@ -48,6 +48,14 @@ def write_atomic(path: Path, text: str) -> None:
             os.fsync(file.fileno())
             beside.replace(path)
             return
+
+
+def _stands(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has the name under which it was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def finite(value: Any) -> Any:

@@ -63,7 +63,7 @@ def _note(ledger: Ledger, script: Path, array: str) -> None:
 
 
 def submitted(folder: Path) -> list[Submitted]:
-    """The runs that a folder notes, in the order of submission; of those that a kill left half handed over, Slurm tells.
+    """The runs that a folder notes, in the order of submission; where a kill fell into handing over, Slurm is asked.
 
     Raises:
         SlurmError: Slurm has to be asked, and does not answer.

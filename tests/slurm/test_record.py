@@ -1,9 +1,8 @@
-"""What `slurm.json` knows, whatever moment a kill or another command has chosen; Slurm's answers are lines of text here."""
+"""What `slurm.json` knows, whatever moment a kill or another command has chosen."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,50 +13,20 @@ from r1lab.launch.local import launch
 from r1lab.runs import manifest
 from r1lab.runs.folder import TYPED, RunFolder
 from r1lab.runs.states import finished_since_queued
-from r1lab.slurm import commands, record
+from r1lab.slurm import record
 from r1lab.slurm.commands import Job
 from r1lab.slurm.record import Submitted, given_up, hand_over, home, note_cancelled, submitted, submitted_below
 from r1lab.slurm.states import Status, status, under_way
 from tests.command_line import CommandLine, r1lab
+from tests.slurm.answers import Controller, controller
 
-__all__ = ["r1lab"]
-
-
-class Controller:
-    """Stands in for Slurm's commands: takes scripts, and lists what it has taken."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, int, str]] = []  # array, index, command
-        self.states: dict[str, str] = {}  # of tasks; PENDING
-        self.after: Callable[[], None] = lambda: None  # happens once a script is taken, before sbatch answers
-
-    def __call__(self, *words: str | Path) -> str:
-        if words[0] == "sbatch":
-            array, script = str(100 + len(self.taken)), Path(words[-1])
-            (line,) = [line for line in script.read_text().splitlines() if line.startswith("indices")]
-            self.taken += [(array, int(index), str(script)) for index in line.split()[1:]]
-            self.after()
-            return f"{array}\n"
-        if "--format=%F|%K|%o" in words:
-            return "".join(f"{array}|{index}|{command}\n" for array, index, command in self.taken)
-        asked = [word for word in words if str(word).startswith("--jobs=")][0].partition("=")[2].split(",")
-        known = [(f"{array}_{index}", array) for array, index, _ in self.taken]
-        return "".join(
-            f"{name}|{self.states.get(name, 'PENDING')}|None|0:00|\n" for name, array in known if array in asked
-        )
-
-
-@pytest.fixture
-def controller(monkeypatch: pytest.MonkeyPatch) -> Controller:
-    found = Controller()
-    monkeypatch.setattr(commands, "call", found)
-    return found
+__all__ = ["controller", "r1lab"]
 
 
 def script_of(folder: Path, *indices: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder.resolve() / "slurm-0.sh"
-    file.write_text(f"indices {' '.join(map(str, indices))}\n")
+    file.write_text(f"#SBATCH --array={','.join(map(str, indices))}\n")
     return file
 
 
@@ -119,7 +88,7 @@ def test_a_run_in_the_queue_is_not_started_here(
     cfg = r1lab.accepts()
     run = Path("outputs/sweeps/a/0")
     hand_over(script_of(run.parent, 0), {0: run})
-    with pytest.raises(ResumeError, match="outputs/sweeps/a/0 is queued as 100_0 of Slurm's\n.*task=cancel"):
+    with pytest.raises(ResumeError, match=r"outputs/sweeps/a/0 is queued as 100_0 of Slurm's\n.*task=cancel"):
         launch(cfg, run)
     assert not run.exists()
 
