@@ -25,7 +25,7 @@ from r1lab.plan.resumed import plan_resumed, words_for_hydra
 from r1lab.plan.words import check_words, finding_of, value_of
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
-from r1lab.runs.sweeps import SweepLedger, earlier, identity
+from r1lab.runs.sweeps import Seen, SweepLedger, earlier, identity
 from r1lab.wording import plural
 
 MOST_PLANNED = 256  # runs of a sweep that are planned before the first starts; each is planned again at its start
@@ -45,6 +45,7 @@ class Request:
         launcher: the class of Hydra's that starts the runs.
         identity: what a sweep's command says of what it computes.
         again: whether the sweep's folder is that of an earlier command.
+        seen: what stood there when a sweep was planned whose folder has its name from the time.
     """
 
     plans: list[Plan]
@@ -54,6 +55,7 @@ class Request:
     launcher: str = BASIC_LAUNCHER
     identity: list[str] = field(default_factory=list)
     again: bool = False
+    seen: Seen | None = None
 
 
 def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
@@ -102,14 +104,22 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     told = identity(words, [override.key_or_group for override in sweeps_of(words)])
     told += [f"--config-dir {folder}" for folder in user_folders]
     folder = Path(hydra_cfg.sweep_dir)
-    fresh = not asked or first.sweep.new or value_of(words, "hydra.sweep.dir")
+    own = value_of(words, "hydra.sweep.dir")
+    fresh = not asked or first.sweep.new or own
     before = None if fresh else earlier(folder.parent, told)
     if before is not None and not begun_otherwise(jobs, before):
         folder = before
     plans = plan_all(jobs, words, folder, composed)
     at = f"hydra.sweep.dir='{folder}'"  # not a later second's than was planned
     return Request(
-        plans, [*words, at], str(folder), first.dry_run, hydra_cfg.launcher, told if asked else [], folder == before
+        plans,
+        [*words, at],
+        str(folder),
+        first.dry_run,
+        hydra_cfg.launcher,
+        told if asked else [],
+        folder == before,
+        None if own or folder == before else Seen(folder, None if fresh else told, before),
     )
 
 

@@ -1,4 +1,7 @@
-"""`slurm.json`: which runs of a folder were handed to Slurm as which array tasks; and which were taken back."""
+"""`slurm.json`: which runs of a folder were handed to Slurm as which array tasks; and which were taken back.
+
+What is about to be handed over is noted before: Slurm may have taken it when whoever did so is killed.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from r1lab.runs import sweeps
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.ledger import Ledger
+from r1lab.slurm.commands import arrays_of, submit
 
 FILE = "slurm.json"
 TAKEN_BACK = "cancelled.json"  # in a run's folder: the job that was cancelled
@@ -26,35 +31,88 @@ class Submitted:
     job: str
 
 
-def add(folder: Path, array: str, runs: Mapping[int, Path]) -> list[Submitted]:
-    """Note an array that was submitted; a run that was there before belongs to the new one."""
-    with Ledger(folder / FILE).changing() as content:
-        known = content.setdefault("jobs", {})
-        known.update({str(run.resolve()): f"{array}_{index}" for index, run in runs.items()})
+def home(run: Path) -> Path:
+    """The folder that notes a run's job: that of its sweep, or its own."""
+    of_sweep = any((run.parent / name).is_file() for name in (FILE, sweeps.FILE))
+    return run.parent if of_sweep else run
+
+
+def hand_over(script: Path, runs: Mapping[int, Path]) -> list[Submitted]:
+    """Queue a script and note it; a run that was there before belongs to the new job.
+
+    Args:
+        script: of one array.
+        runs: by the array's index.
+
+    Raises:
+        SlurmError: Slurm refuses it, or does not answer.
+    """
+    (folder,) = {home(run) if run.resolve() == script.parent else script.parent for run in runs.values()}
+    ledger = Ledger(folder / FILE)
+    with ledger.changing() as content:
+        content.setdefault("handing", {})[str(script)] = {str(index): str(run.resolve()) for index, run in runs.items()}
+    array = submit(script)
+    _note(ledger, script, array)
     return [Submitted(run, f"{array}_{index}") for index, run in runs.items()]
 
 
+def _note(ledger: Ledger, script: Path, array: str) -> None:
+    with ledger.changing() as content:
+        handed = content.get("handing", {}).pop(str(script), {})
+        content.setdefault("jobs", {}).update({run: f"{array}_{index}" for index, run in handed.items()})
+
+
 def submitted(folder: Path) -> list[Submitted]:
-    """The runs that a folder notes, in the order of submission."""
-    jobs = Ledger(folder / FILE).read().get("jobs", {})
+    """The runs that a folder notes, in the order of submission; where a kill fell into handing over, Slurm is asked.
+
+    Raises:
+        SlurmError: Slurm has to be asked, and does not answer.
+    """
+    ledger = Ledger(folder / FILE)
+    content = ledger.read()
+    for script, runs in content.get("handing", {}).items():
+        before = max((int(content.get("jobs", {}).get(run, "0").partition("_")[0]) for run in runs.values()), default=0)
+        arrays = [int(array) for array, indices in arrays_of(Path(script)).items() if indices & runs.keys()]
+        if max(arrays, default=0) > before:
+            _note(ledger, Path(script), str(max(arrays)))
+    jobs = ledger.read().get("jobs", {})
     return [Submitted(Path(run), str(job)) for run, job in jobs.items()]
 
 
 def submitted_below(folder: Path) -> list[Submitted]:
-    """The runs noted in a folder or anywhere below it; a run's own folder finds those of its sweep's that is itself."""
+    """The runs noted in a folder or anywhere below it; a run's own folder finds those of its sweep's that is itself.
+
+    Raises:
+        SlurmError: as `submitted`.
+    """
     if not (folder / FILE).is_file() and (folder.parent / FILE).is_file() and (folder / "run.yaml").is_file():
         return [item for item in submitted(folder.parent) if item.run == folder.resolve()]
     found = [item for file in sorted(folder.rglob(FILE)) for item in submitted(file.parent)]
     return list({item.run: item for item in found}.values())
 
 
-def note_cancelled(item: Submitted) -> None:
-    """Note in a run's folder that its job was cancelled: Slurm keeps nothing of an array task that never started."""
-    RunFolder(item.run).write_json(TAKEN_BACK, {"job": item.job})
+def note_cancelled(item: Submitted, over: bool = False) -> None:
+    """Note in a run's folder that its job was cancelled: Slurm keeps nothing of an array task that never started.
+
+    Args:
+        item: the run.
+        over: whether the job had failed by itself, and is only not to be tried again.
+    """
+    RunFolder(item.run).write_json(TAKEN_BACK, {"job": item.job, "over": over})
 
 
 def was_cancelled(item: Submitted) -> bool:
     """Whether it is noted of this job, and not of an earlier one of the run.
+
+    Raises:
+        ResumeError: the note cannot be read.
+    """
+    note = RunFolder(item.run).read_json(TAKEN_BACK)
+    return note.get("job") == item.job and not note.get("over")
+
+
+def given_up(item: Submitted) -> bool:
+    """Whether somebody has cancelled the run since it got this job, be it that the job had failed by then.
 
     Raises:
         ResumeError: the note cannot be read.
