@@ -89,10 +89,10 @@ test-whole: $(VENV)/installed-dev  ## runs as their users see them, the main job
 test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
 	$(PYTHON) -m venv .venv-trackers
 	$(subst $(BIN)/python,.venv-trackers/bin/python,$(INSTALL)) -e '.[test,wandb,mlflow,tensorboard,trackio]'
-	.venv-trackers/bin/python -m pytest tests/trackers tests/plan/test_hub_and_trackers.py $(ARGS)
+	.venv-trackers/bin/python -m pytest -n logical tests/trackers tests/plan/test_hub_and_trackers.py $(ARGS)
 
 test-slurm: $(VENV)/installed-dev  ## tests on a virtual Slurm cluster: needs root, slurm-wlm, munge, iproute2
-	$(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile tests/slurm -m slurm $(ARGS)
 
 test-ray: $(VENV)/installed-dev  ## generation with distilabel on a real Ray, which is started here
 	$(BIN)/python -m pytest tests/generation/test_distilabel_ray.py -m ray $(ARGS)

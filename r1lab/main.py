@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,7 @@ from r1lab.plan.pipeline_facts import PIPELINE
 from r1lab.plan.request import Request, plan_job, plan_request, twins
 from r1lab.plan.words import finding_of
 from r1lab.runs.folder import RunFolder
+from r1lab.runs.ledger import turn
 from r1lab.runs.outcome import MACHINERY
 from r1lab.runs.states import FINISHED
 from r1lab.runs.sweeps import SweepLedger
@@ -72,8 +74,8 @@ def main() -> None:
                     console.say_notes(plan)
                     run_in_place(plan.cfg)
             else:
-                if request.sweep:
-                    begin_sweep(request)
+                while request.sweep and not begin_sweep(request):
+                    request = check(arguments.overrides, arguments.config_dir, arguments.multirun)
                 run_hydra([*flags, *request.words])
                 if request.sweep and request.plans[0].cfg.cluster.wait:
                     end_sweep(Path(request.sweep))
@@ -134,14 +136,23 @@ def run_in_place(cfg: DictConfig) -> None:
     getattr(import_module(module), name)(cfg)
 
 
-def begin_sweep(request: Request) -> None:
-    """Note what the sweep is of, and say so where its folder is an earlier command's."""
+def begin_sweep(request: Request) -> bool:
+    """Note what the sweep is of, and say so where its folder is an earlier command's.
+
+    False where another command was faster: then the plan is of a sweep that is not this command's to begin.
+    """
     folder = Path(str(request.sweep))
+    with turn(folder.parents[1]) if request.seen else nullcontext():
+        if request.seen:
+            if request.seen.overtaken():
+                return False
+            folder.mkdir(parents=True)
+        if request.identity:
+            SweepLedger(folder).begin(request.identity, as_typed())
     if request.again:
         console.say_again(folder, len(request.plans))
     console.say_twins(twins(request.plans))
-    if request.identity:
-        SweepLedger(folder).begin(request.identity, as_typed())
+    return True
 
 
 def end_sweep(folder: Path) -> None:

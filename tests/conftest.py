@@ -43,8 +43,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder where models are built and rows are cached, in the place of the user's own."""
-    folder = tmp_path_factory.mktemp("cache")
+    """The folder where models are built and rows are cached, in the place of the user's own; one for all workers."""
+    beside = "PYTEST_XDIST_WORKER" in os.environ  # then each worker's folder lies in one of the whole run
+    folder = tmp_path_factory.getbasetemp().parent / "cache" if beside else tmp_path_factory.mktemp("cache")
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("R1LAB_CACHE", str(folder))
         patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "datasets")

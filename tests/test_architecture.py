@@ -72,7 +72,7 @@ MAY_IMPORT = {
         "slurm",
         *FLOOR,
     },
-    "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", *FLOOR},
+    "launch.local": {"launch.environment", "launch.supervisor", "launch.worker", "runs", "slurm", *FLOOR},
     "launch.audit": {"runs", *FLOOR},
     "launch": {"processes"},
     "pipeline": {"config", "plan", "launch", "launch.local", "launch.slurm", "report", "runs", "slurm", *FLOOR},

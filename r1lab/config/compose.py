@@ -37,10 +37,14 @@ def mode(launcher: str) -> str | None:
     return None if launcher == BASIC_LAUNCHER else "MULTIRUN"
 
 
+def stamp() -> str:
+    """The time to the millisecond, as a new folder's name."""
+    return datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")[:-3]
+
+
 def run_dir(resume: str | None, outputs: str, name: str) -> str:
-    """The run's folder: the resumed one, or a new one named by the time to the millisecond."""
-    stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")[:-3]
-    return str(Path(resume)) if resume else f"{outputs}/{name}/{stamp}"
+    """The run's folder: the resumed one, or a new one named by the time."""
+    return str(Path(resume)) if resume else f"{outputs}/{name}/{stamp()}"
 
 
 def register() -> None:
@@ -52,6 +56,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("r1lab.mode", mode, replace=True)
     OmegaConf.register_new_resolver("r1lab.groups", groups.as_text, replace=True)
     OmegaConf.register_new_resolver("r1lab.run_dir", run_dir, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("r1lab.stamp", stamp, replace=True, use_cache=True)
     defaults = asdict(Run())
     del defaults["trainer"]
     schema = OmegaConf.create({**defaults, "trainer": {}})

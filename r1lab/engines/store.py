@@ -134,7 +134,7 @@ class Store:
     def _check_version(self) -> None:
         head = self.folder / HEAD
         if not head.exists():
-            temporary = self.folder / f".{HEAD}.{os.getpid()}"
+            temporary = self.folder / f".{HEAD}.{os.getpid()}.{secrets.token_hex(4)}"
             temporary.write_text(json.dumps({"version": VERSION}))
             temporary.replace(head)
             return

@@ -14,12 +14,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from r1lab.errors import Finding, RunError
+from r1lab.errors import Finding, ResumeError, RunError
 from r1lab.launch.environment import environment, environment_as
 from r1lab.launch.supervisor import supervise
 from r1lab.runs import manifest
-from r1lab.runs.folder import RunFolder
+from r1lab.runs.folder import STARTER, RunFolder
 from r1lab.runs.states import FAILED
+from r1lab.slurm.commands import present
+from r1lab.slurm.states import in_queue, under_way
 
 
 def launch(cfg: DictConfig, run_dir: Path, typed: str = "") -> dict[str, Any]:
@@ -34,23 +36,27 @@ def launch(cfg: DictConfig, run_dir: Path, typed: str = "") -> dict[str, Any]:
         The run's final metrics.
 
     Raises:
+        ResumeError: another process has the folder, or a queue has the run.
         RunError: the run failed; the message is its cause.
         UserError: the run found, once its libraries were loaded, that it cannot run as asked.
         KeyboardInterrupt: the run was interrupted.
     """
     folder = RunFolder(run_dir)
-    with folder.locked():
-        run_yaml = folder.write_config(cfg)
-    if not cfg.debug:
-        return supervise(run_yaml, typed=typed)
-    from r1lab.launch.worker import work  # only a debugger wants torch in this process
+    if present() and (item := under_way(run_dir)):
+        raise ResumeError(in_queue(item))
+    with folder.locked(STARTER):
+        with folder.locked():  # by a run whose starter was killed, and which has not ended yet
+            run_yaml = folder.write_config(cfg)
+        if not cfg.debug:
+            return supervise(run_yaml, typed=typed)
+        from r1lab.launch.worker import work  # only a debugger wants torch in this process
 
-    with environment_as(environment(cfg)), folder.locked():
-        try:
-            return work(run_yaml, typed)
-        except BaseException as error:
-            manifest.end(folder, FAILED, 1, f"{type(error).__name__}: {error}")
-            raise
+        with environment_as(environment(cfg)), folder.locked():
+            try:
+                return work(run_yaml, typed)
+            except BaseException as error:
+                manifest.end(folder, FAILED, 1, f"{type(error).__name__}: {error}")
+                raise
 
 
 def audit(cfg: DictConfig) -> list[Finding]:

@@ -17,20 +17,20 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from r1lab.config.command import as_command
-from r1lab.errors import ConfigError, Finding, RunError
+from r1lab.errors import ConfigError, Finding, ResumeError, RunError
 from r1lab.launch import failed_runs
 from r1lab.launch.again import Next, next_try
 from r1lab.plan.checks import Plan
 from r1lab.plan.request import plan_submitted
 from r1lab.runs.folder import TYPED, RunFolder
+from r1lab.runs.ledger import turn
 from r1lab.runs.outcome import MACHINERY, Outcome
 from r1lab.runs.states import CANCELLED, FAILED, FINISHED, QUEUED, RUNNING, coloured
 from r1lab.runs.sweeps import SweepLedger
-from r1lab.slurm import record
-from r1lab.slurm.commands import submit, try_out
-from r1lab.slurm.record import Submitted, submitted
+from r1lab.slurm.commands import try_out
+from r1lab.slurm.record import Submitted, given_up, hand_over, home, submitted
 from r1lab.slurm.script import LOG, header, script
-from r1lab.slurm.states import Status, statuses
+from r1lab.slurm.states import Status, in_queue, statuses, under_way
 from r1lab.terminal import terminal
 from r1lab.wording import display, plural
 
@@ -53,39 +53,63 @@ def launch(config: DictConfig, job_overrides: Sequence[Sequence[str]], first: in
 
     Raises:
         ConfigError: something speaks against a run, or Slurm refuses the job: nothing was queued.
+        ResumeError: the run that is to be resumed is in the queue: nothing was queued.
         SlurmError: Slurm does not answer.
     """
     sweep = Path(config.hydra.sweep.dir)
     typed = {first + number: list(words) for number, words in enumerate(job_overrides)}
-    changes = {number: SweepLedger(sweep).changes(str(number)) for number in typed}
-    plans = {number: plan_submitted([*words, *changes[number]], sweep / str(number)) for number, words in typed.items()}
-    _check_waiting(config, plans)
-    cfg = next(iter(plans.values())).cfg
-    known = {item.run: item for item in statuses(submitted(sweep))}  # from an earlier command
-    rounds = {number: _looked_at(plan, typed[number], known, asked=True) for number, plan in plans.items()}
-    jobs = [item for plan in plans.values() if (item := _still_there(plan, known))]
+    noted = home(Path(config.resume)) if config.resume else sweep
     ended: dict[Path, Status] = {}
     tried = dict.fromkeys(typed, 0)
-    while True:
-        starting = {number: now for number, now in rounds.items() if now.starts}
+    with turn(noted):  # the same command at the same time queues nothing twice
+        plans = _planned(typed, sweep)
+        _check_waiting(config, plans)
+        cfg = next(iter(plans.values())).cfg
+        known = {item.run: item for item in statuses(submitted(sweep))}  # from an earlier command
+        rounds = {number: _looked_at(plan, typed[number], known, asked=True) for number, plan in plans.items()}
+        jobs = [item for plan in plans.values() if (item := _still_there(plan, known))]
         earlier = len(jobs)
+        starting = {number: now for number, now in rounds.items() if now.starts}
         jobs += queue(starting, typed, sweep)
-        if cfg.cluster.parallel and earlier and starting:
-            beside = f"{plural(earlier, 'run')} of earlier commands {'is' if earlier == 1 else 'are'} under way"
-            out.print(f"       cluster.parallel={cfg.cluster.parallel} holds for these alone: {beside} beside them")
-        if not cfg.cluster.wait or not jobs:
-            break
+    if cfg.cluster.parallel and earlier and starting:
+        beside = f"{plural(earlier, 'run')} of earlier commands {'is' if earlier == 1 else 'are'} under way"
+        out.print(f"       cluster.parallel={cfg.cluster.parallel} holds for these alone: {beside} beside them")
+    while cfg.cluster.wait and jobs:
         ended |= {item.run.resolve(): item for item in wait(jobs)}
-        jobs = []
-        for number, now in starting.items():
-            end = ended[now.plan.run_dir.resolve()]
-            rounds[number] = _after(now, typed[number], end, tried[number])
-            tried[number] += rounds[number].ended.fault == MACHINERY
+        with turn(noted):
+            latest = {item.run: item for item in submitted(noted)}
+            jobs = []
+            for number, now in starting.items():
+                end = ended[run := now.plan.run_dir.resolve()]
+                if run not in latest or latest[run].job == end.job:
+                    rounds[number] = _after(now, typed[number], end, tried[number])
+                    tried[number] += rounds[number].ended.fault == MACHINERY
+                else:
+                    rounds[number] = replace(now, starts=False)
+                    jobs.append(latest[run])
+                    out.print(f"       {run.name} was queued again by another command: {latest[run].job}")
+            starting = {number: now for number, now in rounds.items() if now.starts}
+            jobs += queue(starting, typed, sweep)
     return [_result(now, typed[number], ended, cfg.cluster.wait) for number, now in rounds.items()]
 
 
+def _planned(typed: Mapping[int, Sequence[str]], sweep: Path) -> dict[int, Plan]:
+    """The plans of runs, each with what its last try changed."""
+    ledger = SweepLedger(sweep)
+    return {
+        number: plan_submitted([*words, *ledger.changes(str(number))], sweep / str(number))
+        for number, words in typed.items()
+    }
+
+
 def _looked_at(plan: Plan, words: Sequence[str], known: Mapping[Path, Status], asked: bool, tried: int = 0) -> Next:
-    """What becomes of a run; one that is still in the queue stays there, and one of no sweep simply starts."""
+    """What becomes of a run; one that is still in the queue stays there, and one of no sweep simply starts.
+
+    Raises:
+        ResumeError: it is still in the queue, and asked to go on with other words.
+    """
+    if asked and plan.cfg.resume and (item := under_way(plan.run_dir)):
+        raise ResumeError(in_queue(item))
     if plan.cfg.resume or SweepLedger(plan.run_dir.parent).words is None:
         return Next(asked, plan)
     before = known.get(plan.run_dir.resolve())
@@ -108,7 +132,7 @@ def _still_there(plan: Plan, known: Mapping[Path, Status]) -> Submitted | None:
 
 def _after(now: Next, words: Sequence[str], item: Status, tried: int) -> Next:
     """What becomes of a run whose try has just ended."""
-    if item.state != FAILED:
+    if item.state != FAILED or item.slurm == "CANCELLED" or given_up(Submitted(item.run, item.job)):
         return replace(now, starts=False)
     return _looked_at(now.plan, words, {now.plan.run_dir.resolve(): item}, asked=False, tried=tried)
 
@@ -144,7 +168,7 @@ def queue(runs: Mapping[int, Next], typed: Mapping[int, Sequence[str]], sweep: P
         require_accepted(file, "override hydra/launcher=submitit_slurm")
     for number, now in runs.items():
         write_run(now.plan, [*typed[number], *now.changes])
-    jobs = [item for file, group in scripts.items() for item in record.add(file.parent, submit(file), group)]
+    jobs = [item for file, group in scripts.items() for item in hand_over(file, group)]
     order = {plan.run_dir.resolve(): number for number, plan in enumerate(plans.values())}
     jobs.sort(key=lambda item: order[item.run.resolve()])
     say_submitted(jobs, sweep)
@@ -196,7 +220,8 @@ def write_run(plan: Plan, words: Sequence[str]) -> None:
     """The folder of a run that will be queued: its config, and what was typed."""
     folder = RunFolder(plan.run_dir)
     folder.write_config(plan.cfg)
-    folder.write_json(TYPED, {"command": as_command(words)})
+    ended = folder.read_json("manifest.json").get("ended")  # of an earlier start, which says nothing of this one
+    folder.write_json(TYPED, {"command": as_command(words), "ended": ended})
 
 
 def say_submitted(jobs: Sequence[Submitted], sweep: Path) -> None:
@@ -221,15 +246,16 @@ def wait(jobs: Sequence[Submitted]) -> list[Status]:
         SlurmError: Slurm does not answer.
         KeyboardInterrupt: as the user asks; the runs go on.
     """
-    before: dict[str, str] = {}
+    before: dict[str, tuple[str, str]] = {}
     pause = SOON
     try:
         while True:
             now = statuses(jobs)
-            news = [item for item in now if before.get(item.job) != item.state]
+            stand = {item.job: (item.state, item.why if item.stuck else "") for item in now}
+            news = [item for item in now if before.get(item.job) != stand[item.job]]
             for item in news:
-                say_state(item, before.get(item.job))
-            before = {item.job: item.state for item in now}
+                say_state(item, item.job not in before)
+            before = stand
             if all(item.over for item in now):
                 return now
             pause = SOON if news else min(pause * 1.5, LATE)
@@ -239,10 +265,10 @@ def wait(jobs: Sequence[Submitted]) -> list[Status]:
         raise
 
 
-def say_state(item: Status, before: str | None) -> None:
-    """One line about a run that has just changed its state."""
+def say_state(item: Status, first: bool) -> None:
+    """One line about a run that has just changed its state, or waits for somebody to do something."""
     name = escape(f"{item.run.name} ({item.job})")
-    if item.state == QUEUED and before is None:
+    if item.state == QUEUED and first and not item.stuck:
         return  # the table of a large sweep would scroll away
     where = f" on {item.nodes}" if item.state == RUNNING and item.nodes else ""
     why = f": {item.why}" if item.why else ""

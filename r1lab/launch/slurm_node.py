@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 
 from r1lab.errors import R1labError, ResumeError
@@ -17,7 +19,8 @@ from r1lab.launch import FOLDER, STOPPED
 from r1lab.launch.place import attempt, this_node
 from r1lab.launch.supervisor import LOST, supervise
 from r1lab.runs import failures
-from r1lab.runs.folder import AGAIN, TYPED, RunFolder
+from r1lab.runs.folder import AGAIN, LOCK, STARTER, TYPED, RunFolder
+from r1lab.runs.states import finished_since_queued
 
 PATIENCE = 180  # seconds that a lock may outlive the node that held it
 
@@ -34,9 +37,17 @@ def main() -> int:
             getattr(import_module(module), name)(cfg)
             return 0
         node = this_node(os.environ)
-        if node.index == 0:
-            wait_until_free(folder)
-        supervise(folder.path / "run.yaml", node, folder.read_json(TYPED).get("command", ""))
+        with ExitStack() as held:
+            if node.index == 0:
+                held.enter_context(once_free(folder, STARTER))
+                with once_free(folder, LOCK):
+                    pass
+            if finished_since_queued(
+                folder
+            ):  # it was queued twice, or requeued when nothing but its page was left to do
+                print(f"r1lab: {folder.path} has finished: there is nothing to do", flush=True)
+                return 0
+            supervise(folder.path / "run.yaml", node, folder.read_json(TYPED).get("command", ""))
     except R1labError as error:
         print(f"r1lab: {error}", file=sys.stderr, flush=True)
         first = failures.read(folder.path / "failures" / f"{attempt(os.environ)}.json")
@@ -48,21 +59,24 @@ def main() -> int:
     return 0
 
 
-def wait_until_free(folder: RunFolder) -> None:
-    """Wait for a lock that a lost node still holds: a file server lets go of it after a minute or two.
+@contextmanager
+def once_free(folder: RunFolder, name: str) -> Iterator[None]:
+    """Hold a lock that a lost node may still have: a file server lets go of it after a minute or two.
 
     Raises:
         ResumeError: another process is running in the folder.
     """
     deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with folder.locked():
-                return
-        except ResumeError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(1)
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(folder.locked(name))
+                break
+            except ResumeError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(1)
+        yield
 
 
 if __name__ == "__main__":

@@ -218,6 +218,8 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 def end(folder: RunFolder, ending: Ending) -> int:
     """Record how the run ended and write its page; the exit code to end with."""
     try:
+        if ending.status == INTERRUPTED and folder.read_json("manifest.json").get("status") == FINISHED:
+            return ending.code  # all that was left was the page, or what is sent elsewhere
         if ending.findings:
             manifest.add(folder, findings=ending.findings)
         manifest.end(folder, ending.status, ending.code, ending.cause)

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 from omegaconf import DictConfig
 
-from r1lab.config.compose import SLURM
+from r1lab.config.compose import SLURM, SLURM_LAUNCHER
 from r1lab.config.schema import Cluster
 from r1lab.errors import Finding, SlurmError
 from r1lab.launch.roles import nodes
 from r1lab.plan.fields import Where
+from r1lab.plan.places import where as place_of
+from r1lab.plan.words import value_of
 from r1lab.slurm.commands import present
 from r1lab.slurm.facts import Partition, accounts, largest_array, partitions, seconds_of
 from r1lab.slurm.script import OWNED, gpus_of
@@ -113,6 +115,21 @@ def check_array(runs: int) -> list[Finding]:
         return []
     what = f"a sweep of {plural(runs, 'run')}: this cluster's job arrays hold {most} at most (MaxArraySize)"
     return [Finding(what, "command line", fix="split it into several commands")]
+
+
+def check_launcher(launcher: str, kind: str, runs: int, words: Sequence[str]) -> list[Finding]:
+    """Whether Hydra's launcher and the cluster mean the same place, and whether all runs fit into the queue's array."""
+    queued = launcher == SLURM_LAUNCHER
+    if queued != (kind == "slurm"):
+        place = place_of("hydra/launcher" if queued else "cluster.kind", words)
+        what = f"cluster.kind={kind}, and hydra/launcher is {'Slurm' if queued else 'another'}'s"
+        return [Finding(what, place, "cluster=slurm" if queued else f"hydra/launcher={SLURM}")]
+    if queued and (named := value_of(words, "hydra.sweep.subdir")):
+        what = f"hydra.sweep.subdir={named}: in a queue, a run's folder is named by its number"
+        return [
+            Finding(what, place_of("hydra.sweep.subdir", words), fix="leave it out; hydra.sweep.dir names the sweep")
+        ]
+    return check_array(runs) if queued else []
 
 
 def _check_words(cfg: DictConfig, where: Where) -> list[Finding]:

@@ -12,12 +12,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from r1lab.config.compose import BASIC_LAUNCHER, SLURM, SLURM_LAUNCHER, compose_words, session
+from r1lab.config.compose import BASIC_LAUNCHER, compose_words, session
 from r1lab.config.experiments import user_folders
 from r1lab.config.groups import composed_files
 from r1lab.errors import ConfigError, Finding, ResumeError
 from r1lab.plan.checks import Plan, plan, require
-from r1lab.plan.cluster import check_array, check_evaluations, with_cluster
+from r1lab.plan.cluster import check_evaluations, check_launcher, with_cluster
 from r1lab.plan.draws import jobs_of, one_job_each, sweeps_of, swept
 from r1lab.plan.pipeline_facts import with_stages
 from r1lab.plan.places import where
@@ -27,8 +27,8 @@ from r1lab.plan.words import check_words, finding_of, value_of
 from r1lab.runs.config import PARTS
 from r1lab.runs.folder import RunFolder
 from r1lab.runs.resume import check_resume
-from r1lab.runs.sweeps import SweepLedger, earlier, identity
-from r1lab.slurm.record import submitted
+from r1lab.runs.sweeps import Seen, SweepLedger, earlier, identity
+from r1lab.slurm.record import noted
 from r1lab.wording import plural
 
 MOST_PLANNED = 256  # runs of a sweep that are planned before the first starts; each is planned again at its start
@@ -48,6 +48,7 @@ class Request:
         launcher: the class of Hydra's that starts the runs.
         identity: what a sweep's command says of what it computes.
         again: whether the sweep's folder is that of an earlier command.
+        seen: what stood there when a sweep was planned whose folder has its name from the time.
     """
 
     plans: list[Plan]
@@ -57,6 +58,7 @@ class Request:
     launcher: str = BASIC_LAUNCHER
     identity: list[str] = field(default_factory=list)
     again: bool = False
+    seen: Seen | None = None
 
 
 def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
@@ -105,20 +107,28 @@ def plan_request(words: Sequence[str], multirun: bool = False) -> Request:
     told = identity(words, [override.key_or_group for override in sweeps_of(words)])
     told += [f"--config-dir {folder}" for folder in user_folders]
     folder = Path(hydra_cfg.sweep_dir)
-    fresh = not asked or first.sweep.new or value_of(words, "hydra.sweep.dir")
+    own = value_of(words, "hydra.sweep.dir")
+    fresh = not asked or first.sweep.new or own
     try:
         before = None if fresh else earlier(folder.parent, told)
         if before is not None and not begun_otherwise(jobs, before):
             folder = before
         SweepLedger(folder).read()
-        submitted(folder)
+        noted(folder)
     except ResumeError as error:
         other = "another hydra.sweep.dir" if fresh else "sweep.new=true begins another one beside it"
         raise ConfigError([Finding(error.what, "an earlier sweep", fix=f"{error.fix}; {other}")]) from None
     plans = plan_all(jobs, words, folder, composed)
     at = f"hydra.sweep.dir='{folder}'"  # not a later second's than was planned
     return Request(
-        plans, [*words, at], str(folder), first.dry_run, hydra_cfg.launcher, told if asked else [], folder == before
+        plans,
+        [*words, at],
+        str(folder),
+        first.dry_run,
+        hydra_cfg.launcher,
+        told if asked else [],
+        folder == before,
+        None if own or folder == before else Seen(folder, None if fresh else told, before),
     )
 
 
@@ -173,19 +183,6 @@ def begun_otherwise(jobs: Sequence[list[str]], sweep: Path) -> bool:
             planned = plan_words([*job, *SweepLedger(sweep).changes(str(number))], folder)
             return any(f"{folder} holds a different run" in finding.what for finding in planned.errors)
     return False
-
-
-def check_launcher(launcher: str, kind: str, runs: int, words: Sequence[str]) -> list[Finding]:
-    """Whether Hydra's launcher and the cluster mean the same place, and whether all runs fit into the queue's array."""
-    queued = launcher == SLURM_LAUNCHER
-    if queued != (kind == "slurm"):
-        place = where("hydra/launcher" if queued else "cluster.kind", words)
-        what = f"cluster.kind={kind}, and hydra/launcher is {'Slurm' if queued else 'another'}'s"
-        return [Finding(what, place, "cluster=slurm" if queued else f"hydra/launcher={SLURM}")]
-    if queued and (named := value_of(words, "hydra.sweep.subdir")):
-        what = f"hydra.sweep.subdir={named}: in a queue, a run's folder is named by its number"
-        return [Finding(what, where("hydra.sweep.subdir", words), fix="leave it out; hydra.sweep.dir names the sweep")]
-    return check_array(runs) if queued else []
 
 
 def _of_runs(finding: Finding, runs: list[str]) -> Finding:

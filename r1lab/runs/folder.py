@@ -27,6 +27,7 @@ from r1lab.runs import config
 COMPLETE = "COMPLETE"  # the last file written into a checkpoint
 AGAIN = "requeue"  # there once a checkpoint was saved because the queue's time was up: the run wants to go on
 TYPED = "queued.json"  # what was typed to hand the run to a queue
+LOCK, STARTER = ".lock", ".starter.lock"  # held by whoever writes the run; by whoever started it, from first to last
 STREAMS = ("metrics.jsonl", "completions/train.jsonl", "completions/eval.jsonl", "warnings.jsonl")
 REMOVE = "remove the file, and what it says is not known; or the run's whole folder, and it never was"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -36,11 +37,25 @@ def write_atomic(path: Path, text: str) -> None:
     """Write a whole file so that a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    while True:
+        with beside.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another process may be writing the same file
+            if not _stands(file.fileno(), beside):
+                continue  # that one has renamed it into place
+            file.truncate(0)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            beside.replace(path)
+            return
+
+
+def _stands(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has the name under which it was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def finite(value: Any) -> Any:
@@ -181,14 +196,17 @@ class RunFolder:
         return self.last_checkpoint() is not None or any(self.store.glob("*.jsonl"))
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, name: str = LOCK) -> Iterator[None]:
         """Hold the folder for one process.
+
+        Args:
+            name: of the lock: between a start and the first line that the run writes, only its starter holds one.
 
         Raises:
             ResumeError: another process is running in it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as lock:
+        with (self.path / name).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -196,13 +214,14 @@ class RunFolder:
             yield
 
     def in_use(self) -> bool:
-        """Whether a process of this machine holds the folder; the lock itself is left alone."""
-        lock, locks = self.path / ".lock", Path("/proc/locks")
-        if not lock.is_file() or not locks.is_file():
+        """Whether a process of this machine holds the folder; the locks themselves are left alone."""
+        held = [self.path / name for name in (LOCK, STARTER) if (self.path / name).is_file()]
+        locks = Path("/proc/locks")
+        if not held or not locks.is_file():
             return False
-        inode = str(lock.stat().st_ino)
+        inodes = {str(lock.stat().st_ino) for lock in held}
         rows = [line.split() for line in locks.read_text().splitlines()]
-        return any("FLOCK" in row and inode in [field.rpartition(":")[2] for field in row] for row in rows)
+        return any("FLOCK" in row and inodes & {field.rpartition(":")[2] for field in row} for row in rows)
 
 
 class Onlooker(RunFolder):

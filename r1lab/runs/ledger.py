@@ -12,6 +12,15 @@ from r1lab.errors import ResumeError
 from r1lab.runs.folder import REMOVE, RunFolder, dumps, write_atomic
 
 
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process stands between looking at a folder and acting on what it saw there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".turn").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class Ledger:
     """A JSON object in a file; every change is read, made and renamed into place under a lock.
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from r1lab.runs.folder import RunFolder
+from r1lab.runs.folder import TYPED, RunFolder
 
 WAITING = "waiting"  # nothing of it has begun
 QUEUED = "queued"  # its job is in the queue
@@ -68,6 +68,18 @@ def state_from_here(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[str
     last = max((file.stat().st_mtime for file in files if file.is_file()), default=None)
     wrote = f" of {datetime.datetime.fromtimestamp(last):%Y-%m-%d %H:%M}" if last else ""
     return RUNNING, f"on {host} by its last word{wrote}; whether it goes on cannot be seen from this machine"
+
+
+def of_an_earlier_start(folder: RunFolder, manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest is what the run had left when it was queued: nothing of its job has begun yet."""
+    ended = folder.read_json(TYPED).get("ended")
+    return ended is not None and manifest.get("ended") == ended
+
+
+def finished_since_queued(folder: RunFolder) -> bool:
+    """Whether a run has finished, and not before it was handed to the queue to be made longer."""
+    manifest, queued = folder.read_json("manifest.json"), folder.read_json(TYPED)
+    return manifest.get("status") == FINISHED and "ended" in queued and not of_an_earlier_start(folder, manifest)
 
 
 def coloured(state: str) -> str:

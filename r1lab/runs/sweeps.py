@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,27 @@ def identity(words: Sequence[str], swept: Sequence[str] = ()) -> list[str]:
         if key in swept or not of_place:
             kept.append(word)
     return kept
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What stood beside a sweep's new folder when it was planned.
+
+    Attributes:
+        folder: the new one, which was not there.
+        words: what `identity` says of the command; None where it begins a new sweep whatever there is.
+        before: the newest sweep of the same words.
+    """
+
+    folder: Path
+    words: Sequence[str] | None
+    before: Path | None
+
+    def overtaken(self) -> bool:
+        """Whether another command has begun the folder since, or a sweep of the same words."""
+        if self.folder.exists():
+            return True
+        return self.words is not None and earlier(self.folder.parent, self.words) != self.before
 
 
 def earlier(beside: Path, words: Sequence[str]) -> Path | None:

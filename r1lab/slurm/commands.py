@@ -100,6 +100,21 @@ def submit(script: Path) -> str:
     return call("sbatch", "--parsable", script).strip().partition(";")[0]
 
 
+def arrays_of(script: Path) -> dict[str, set[str]]:
+    """The arrays of one script that Slurm knows, with the indices of their tasks.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    listed = call("squeue", "--noheader", "--me", "--array", "--states=all", "--format=%F|%K|%o")
+    found: dict[str, set[str]] = {}
+    for line in listed.splitlines():
+        array, index, command = line.split("|", 2)
+        if command.strip() == str(script):
+            found.setdefault(array, set()).add(index)
+    return found
+
+
 def try_out(script: Path) -> str:
     """Why Slurm would refuse a script; "" where it would not. Nothing is queued."""
     try:

@@ -39,7 +39,7 @@ OWNED = {  # sbatch's options that follow from r1lab's own words
     "job-name": "name",
 }
 BODY = """
-# Written by r1lab. Each task of the array is one run: `sbatch` of this file starts them again, from their checkpoints.
+# Written by r1lab. Each task of the array is one run: `sbatch` of it starts those again that have not finished.
 run={run}
 rm -f "$run/{again}"
 touch "$run/.started"

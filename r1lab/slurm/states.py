@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -22,12 +23,14 @@ from r1lab.runs.states import (
     QUEUED,
     RUNNING,
     UNREADABLE,
+    of_an_earlier_start,
     state_from_here,
     state_of,
 )
 from r1lab.slurm.commands import UNDER_WAY, Job, jobs
-from r1lab.slurm.record import Submitted, was_cancelled
+from r1lab.slurm.record import Submitted, home, submitted, was_cancelled
 from r1lab.slurm.script import LOG
+from r1lab.wording import display
 
 WAITS = {  # Slurm's reasons to wait, in words
     "Priority": "others are before it",
@@ -42,9 +45,18 @@ WAITS = {  # Slurm's reasons to wait, in words
     "PartitionDown": "the partition is down",
     "ReqNodeNotAvail": "nodes it needs are down or reserved",
     "launch failed requeued held": "its node did not start it in time, and Slurm holds it: scontrol release JOB",
+    "job requeued in held state": "it went back to the queue and is held: scontrol release JOB",
     "JobHeldUser": "it is held: scontrol release JOB",
     "JobHeldAdmin": "an administrator holds it",
 }
+STUCK = (  # the reasons for which a run waits until somebody does something
+    "DependencyNeverSatisfied",
+    "PartitionTimeLimit",
+    "launch failed requeued held",
+    "job requeued in held state",
+    "JobHeldUser",
+    "JobHeldAdmin",
+)
 ENDED = {  # Slurm's states of jobs that failed by no doing of the run's
     "TIMEOUT": "its time was up before it could save a checkpoint",
     "NODE_FAIL": "a node failed",
@@ -73,7 +85,8 @@ class Status:
         why: why it waits, or the cause; "" for none.
         step: the last one in its stream, of `steps`.
         metrics: its last values.
-        code: Slurm's word for the state of the job; "" where it is forgotten.
+        slurm: Slurm's word for the state of the job; "" where it is forgotten.
+        stuck: whether it waits for somebody to do something.
     """
 
     run: Path
@@ -86,6 +99,7 @@ class Status:
     slurm: str = ""
     elapsed: str = ""
     nodes: str = ""
+    stuck: bool = False
 
     @property
     def over(self) -> bool:
@@ -104,6 +118,23 @@ def statuses(runs: Iterable[Submitted]) -> list[Status]:
     return [status(item, known.get(item.job)) for item in listed]
 
 
+def under_way(run: Path) -> Status | None:
+    """How a run stands that is in the queue, or that a job of the queue runs; None of any other.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    noted = [item for item in submitted(home(run)) if item.run == run.resolve()]
+    return next((item for item in statuses(noted) if not item.over), None)
+
+
+def in_queue(item: Status) -> str:
+    """What to say to whoever would start a run that is under way."""
+    folder = display(item.run)
+    what = f"{folder} is {item.state} as {item.job} of Slurm's"
+    return f"{what}\n    fix      wait for it, or python -m r1lab task=cancel task.run={shlex.quote(folder)}"
+
+
 def status(item: Submitted, job: Job | None) -> Status:
     """How one run stands, given what Slurm knows of its job; None where Slurm has forgotten it."""
     try:
@@ -117,20 +148,25 @@ def status(item: Submitted, job: Job | None) -> Status:
 def _status(item: Submitted, job: Job | None) -> Status:
     folder = RunFolder(item.run)
     manifest = folder.read_json("manifest.json")
-    cancelled = job is None and was_cancelled(item)
-    state, why = _state(folder, manifest, Job("CANCELLED") if cancelled else job)
+    told = Job("CANCELLED") if job is None and was_cancelled(item) else job or Job("")
+    earlier = told.state and of_an_earlier_start(folder, manifest)  # then it says nothing of how the job stands
+    state, why = _state(folder, {} if earlier else manifest, told)
+    why = why.replace("JOB", item.job) if told.reason in WAITS else why
     step, metrics = _last(folder)
     if state == FINISHED:
         metrics = {**metrics, **folder.read_json("metrics.json")}
     if state == QUEUED and manifest:
         last = folder.last_checkpoint()
         why = f"{why}; it goes on from step {step_of(last) if last else 0}"
-    told = job or Job("")
-    return Status(item.run, item.job, state, why, step, _steps(item.run), metrics, told.state, told.elapsed, told.nodes)
+    stuck = state == QUEUED and told.reason in STUCK
+    word = job.state if job else ""
+    return Status(
+        item.run, item.job, state, why, step, _steps(item.run), metrics, word, told.elapsed, told.nodes, stuck
+    )
 
 
-def _state(folder: RunFolder, manifest: dict[str, Any], job: Job | None) -> tuple[str, str]:
-    word, reason = (job.state, job.reason) if job else ("", "")
+def _state(folder: RunFolder, manifest: dict[str, Any], job: Job) -> tuple[str, str]:
+    word, reason = job.state, job.reason
     queue = OURS.get(word)
     own, cause = state_of(manifest, held=queue == RUNNING)
     if queue == RUNNING:

@@ -26,7 +26,14 @@ from tests.evaluation.building import problem, record, sample
 
 BROKEN = (b"{", b"", b"not JSON", b"[]\n", b"3\n", b"null\n", b'{"words": ["se', b"\xff\xfe\x00\x01")
 NO_SWEEP = (*BROKEN, b'{"words": 3}', b'{"tries": []}', b'{"tries": {"0": [3]}}', b'{"tries": {"0": [{"next": "x"}]}}')
-NO_QUEUE = (*BROKEN, b'{"jobs": 3}', b'{"jobs": ["a"]}', b'{"jobs": {"a": 3}}')
+NO_QUEUE = (
+    *BROKEN,
+    b'{"handing": 3}',
+    b'{"jobs": {"a": "x"}}',
+    b'{"jobs": 3}',
+    b'{"jobs": ["a"]}',
+    b'{"jobs": {"a": 3}}',
+)
 SWEEP = ("-m", "seed=1,2")
 Run_ = dict[str, Any]
 
