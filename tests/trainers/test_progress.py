@@ -20,7 +20,8 @@ from types import SimpleNamespace as S
 from r1lab.trainers import progress
 from r1lab.trainers.progress import Counter, Progress
 progress.EVERY = 0.0
-shown = Progress("base model", "Why it is [trained].")
+shown = Progress("base model")
+shown.say("Why it is [trained].")
 state = S(global_step=0, max_steps=3, is_world_process_zero=True)
 shown.on_train_begin(None, state, None)
 for state.global_step in (1, 2, 3):
