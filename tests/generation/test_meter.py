@@ -65,7 +65,7 @@ def test_what_was_there_before_a_resume_tells_no_rate_and_no_time(
         found.said = 0.0
         found.progress(910, 1000)
     assert capsys.readouterr().out.splitlines()[-1] == "generate completions=910/1000 tokens/s=25 failed=0 eta=180s"
-    records = folder.records("metrics.jsonl")
+    records = list(folder.records("metrics.jsonl"))
     assert "tokens_per_second" not in records[0] and records[-1]["tokens_per_second"] == 25.0
 
 
