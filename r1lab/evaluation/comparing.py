@@ -1,7 +1,9 @@
 """Two models on one benchmark: paired by problem, since a problem that is hard for one is hard for the other.
 
 The difference is the mean over problems of the difference of their scores; its interval is Student's t for paired
-values, or, where all differences are equal, the width that one more problem could make.
+values, or, where all differences are equal, the width that problems which were not seen could make. With fewer than six
+problems that went differently nothing is shown, whatever the interval says: were the two equally good, each difference
+could as well have had the other sign, and five of one sign happen one time in sixteen (Fisher 1935, sections 18 to 21).
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from r1lab.evaluation.measures import mean, points_of
 from r1lab.evaluation.metrics import exactly, t95
 from r1lab.evaluation.records import Problem, Record
 from r1lab.wording import plural
+
+LEAST = 6  # problems that went differently: 2 / 2**6 is below 0.05, 2 / 2**5 is not
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ class Comparison:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval leaves out 0, and enough problems went differently."""
+        return (self.low > 0 or self.high < 0) and self.better + self.worse >= LEAST
 
     def sentence(self) -> str:
         """The comparison, to be read."""
@@ -63,6 +67,8 @@ class Comparison:
             if self.shown
             else ("no difference shown")
         )
+        if not self.shown and (self.low > 0 or self.high < 0):
+            said += f", since fewer than {LEAST} problems went differently"
         if self.unpaired:
             said += f"; {plural(self.unpaired, 'problem')} that only one has {be(self.unpaired)} left out"
         if self.unjudged:
@@ -146,7 +152,8 @@ def half_width(differences: list[float]) -> float:
     """Half of the 95 % interval of the mean of paired differences, each from −1 to 1."""
     count = len(differences)
     if len(set(differences)) == 1:
-        return 3 / count  # the rule of three: nothing else was seen in `count` problems
+        unseen = 1 - 0.025 ** (1 / count)  # the most of all problems that may be otherwise: none of `count` was
+        return unseen * max(1.0, 2 * abs(differences[0]))  # by as much to the other side, or to either side from 0
     centre = mean(differences)
     spread = sum((value - centre) ** 2 for value in differences)
     return t95(count - 1) * math.sqrt(spread / (count - 1) / count)

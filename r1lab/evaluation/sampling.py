@@ -43,7 +43,7 @@ class Sampled:
     def mean(self, name: str) -> Estimate | None:
         """A reward's mean over problems with its interval; None where it scored nothing or is not a share."""
         means = [mean for row in self.scores[name] if (mean := mean_of(row)) is not None]
-        if not means or not all(0.0 <= value <= 1.0 for value in means):
+        if not means or not all(0.0 <= s <= 1.0 for row in self.scores[name] for s in row if s is not None):
             return None
         return estimate(means)
 
