@@ -117,4 +117,4 @@ def show_sweep(folder: Path) -> dict[str, Any] | None:
     if best:
         out.print(f"[bold green]best[/]   {escape(sweep.said_of(best, rows))}")
     out.print(f"       {escape(str(page))}")
-    return sweep.record_of(best) if best else None
+    return sweep.record_of(best, rows) if best else None

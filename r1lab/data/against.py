@@ -10,6 +10,7 @@ from r1lab.errors import DataError
 from r1lab.rows.against import Benchmark
 from r1lab.rows.mixture import settings_of
 from r1lab.rows.roles import TEXTS, Roles
+from r1lab.terminal import lengthy
 
 
 def documents_of(benchmark: Benchmark) -> list[str]:
@@ -19,8 +20,9 @@ def documents_of(benchmark: Benchmark) -> list[str]:
         DataError: it cannot be loaded, lacks the column, or has no text in it.
     """
     try:
-        texts = _rows(benchmark).texts(benchmark.prompt, "prompt")
-        found = [text or "" for batch in texts for text in batch.to_pylist()]
+        with lengthy(f"reading {benchmark.label} from {benchmark.value}, to compare with"):
+            texts = _rows(benchmark).texts(benchmark.prompt, "prompt")
+            found = [text or "" for batch in texts for text in batch.to_pylist()]
     except DataError as error:
         raise DataError(f"task.against: {benchmark.label}: {error}") from error
     if not any(text.strip() for text in found):

@@ -16,6 +16,7 @@ from r1lab.data.telling import tell
 from r1lab.data.turns import before_the_answer, up_to_the_answer, with_system
 from r1lab.errors import DataError
 from r1lab.rows.roles import CONVERSATIONS, PROMPTS, Roles, messages_fault, prompt_fault, roles_of, row_fault
+from r1lab.terminal import lengthy
 from r1lab.wording import plural, some
 
 TAKEN = {  # what rewards get beside the dataset's columns
@@ -55,7 +56,8 @@ def load(cfg: DictConfig, task: str = "") -> Splits:
     if task == "generate":
         values |= {name: nothing for name, nothing in WHOLE.items() if name in known}
     module, _, name = target.rpartition(".")
-    splits: Splits = getattr(import_module(module), name)(**values)
+    with lengthy(f"reading {named_with_place(cfg)}"):
+        splits: Splits = getattr(import_module(module), name)(**values)
     for rows in (splits.train, splits.test):
         check_columns(rows, roles, cfg.name)
     if len(splits.train) == 0 and task != "eval":
@@ -65,11 +67,18 @@ def load(cfg: DictConfig, task: str = "") -> Splits:
     if roles.use == PROMPTS:
         _some_answer(splits.train, roles, cfg.name)
     tell([*(splits.said if task != "generate" else []), *_about_turns(splits.train, roles, cfg)])
-    train, test = canonical(splits.train, roles, cfg), canonical(splits.test, roles, cfg)
+    with lengthy(f"checking {plural(len(splits.train) + len(splits.test), 'row')} of dataset {cfg.name}"):
+        train, test = canonical(splits.train, roles, cfg), canonical(splits.test, roles, cfg)
     if len(test) and "prompt" not in test.column_names:
         tell(["the rows have no prompt: nothing is evaluated on the way"])
         test = test.select([])
     return Splits(train, test, splits.said)
+
+
+def named_with_place(cfg: DictConfig) -> str:
+    """A dataset's name, and where it comes from, if not from this program."""
+    where = cfg.get("repo") or cfg.get("path")
+    return f"dataset {cfg.name} from {where}" if where else f"dataset {cfg.name}"
 
 
 def check_columns(rows: Dataset, roles: Roles, name: str) -> None:
@@ -208,8 +217,9 @@ def conversations(rows: Dataset, form: str = "split") -> Dataset:
 def fingerprint(rows: Dataset) -> str:
     """A hash of the rows' content: equal content, equal fingerprint, wherever it was loaded from."""
     digest = hashlib.sha256()
-    for row in rows:
-        digest.update(repr(sorted(row.items())).encode("utf-8", "backslashreplace"))
+    with lengthy(f"taking the fingerprint of {plural(len(rows), 'row')}"):
+        for row in rows:
+            digest.update(repr(sorted(row.items())).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:16]
 
 

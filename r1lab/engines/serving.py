@@ -11,6 +11,7 @@ from types import TracebackType
 from r1lab.errors import EngineError
 from r1lab.processes.children import Server
 from r1lab.processes.health import wait_until_healthy
+from r1lab.terminal import lengthy
 from r1lab.wording import display
 
 END = 20.0  # seconds that it has to end in order
@@ -68,7 +69,9 @@ class StartedServer:
             if cause := self.gone():
                 raise EngineError(cause)
 
-        if not wait_until_healthy(lambda: self.root, self.start_timeout, look):
+        with lengthy(f"waiting for {Path(self.command[0]).name} to answer; its log is {display(self.log)}"):
+            answers = wait_until_healthy(lambda: self.root, self.start_timeout, look)
+        if not answers:
             raise EngineError(
                 f"the server did not answer within {self.start_timeout:.0f} s\n{self._said()}\n"
                 "    fix      engine.start_timeout=SECONDS, if it was still loading"

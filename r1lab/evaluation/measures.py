@@ -33,9 +33,9 @@ def measures(record: Record, ks: Sequence[int] = ()) -> dict[str, Estimate]:
     if any(problem.points for problem in judged):
         return {"points": estimate([points_of(problem) for problem in judged])}
     found = {"pass@1": estimate([mean(rights(problem)) for problem in judged])}
-    scores = [mean([s.score for s in problem.samples if s.score is not None]) for problem in judged]
-    if all(0.0 <= score <= 1.0 for score in scores):
-        found[f"avg@{record.asked}"] = estimate(scores)
+    scores = [[s.score for s in problem.samples if s.score is not None] for problem in judged]
+    if all(0.0 <= score <= 1.0 for row in scores for score in row):
+        found[f"avg@{record.asked}"] = estimate([mean(row) for row in scores])
     for k in sorted({k for k in ks if k > 1}):
         for name, measure in (("pass", passed), ("maj", voted)):
             values = [value for problem in judged if (value := measure(problem, k)) is not None]
@@ -69,12 +69,12 @@ def voted(problem: Problem, k: int) -> float | None:
 
 
 def ballot(answer: str | None, gold: str) -> str | None:
-    """A wrong answer as a vote: spellings of one count together; None does not vote."""
+    """A wrong answer as a vote: spellings of one count together; None does not vote, nor does an empty one."""
     if answer is None:
         return None
     if len(gold) == 1 and gold.isalpha():
-        return letter_of(answer) or "".join(folded(tidy(answer)).split())
-    return "".join(folded(tidy(answer)).split())
+        return letter_of(answer) or "".join(folded(tidy(answer)).split()) or None
+    return "".join(folded(tidy(answer)).split()) or None
 
 
 def points_of(problem: Problem) -> float:

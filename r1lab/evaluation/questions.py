@@ -22,6 +22,7 @@ from r1lab.engines.base import Conversation
 from r1lab.errors import DataError, Finding
 from r1lab.rows.mixture import settings_of
 from r1lab.rows.roles import TEXTS, Roles
+from r1lab.terminal import lengthy
 from r1lab.wording import some
 
 LETTERS = "ABCD"
@@ -163,12 +164,12 @@ def rows_of(name: str, benchmark: DictConfig) -> Dataset:
     Raises:
         DataError: they cannot be read.
     """
-    if benchmark.path:
-        return local.read(benchmark.path, Roles(use=TEXTS), benchmark.split, f"benchmark.{name}.path")
-    if benchmark.repo:
-        files = list(benchmark.files) if benchmark.files else None
-        key = f"benchmark.{name}.repo"
-        return hub.read(benchmark.repo, benchmark.config, benchmark.split, benchmark.revision, key, files)
+    if where := benchmark.path or benchmark.repo:
+        with lengthy(f"reading benchmark {name} from {where}"):
+            if benchmark.path:
+                return local.read(where, Roles(use=TEXTS), benchmark.split, f"benchmark.{name}.path")
+            files, key = list(benchmark.files) if benchmark.files else None, f"benchmark.{name}.repo"
+            return hub.read(where, benchmark.config, benchmark.split, benchmark.revision, key, files)
     settings = {**asdict(DatasetWords()), **settings_of(benchmark.dataset)}
     return loading.load(OmegaConf.create(settings), "eval").test
 

@@ -6,6 +6,7 @@ Metrics, audits, comparisons and pages are worked out from these records alone: 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,8 @@ class Sample:
 
     Attributes:
         text: the completion.
-        score: from 0 to 1; None where the scorer could not judge it. A completion without an answer is judged: 0.
+        score: from 0 to 1; None where the scorer could not judge it, or gave what is no finite number. A completion
+            without an answer is judged: 0.
         answer: the final answer as it was read; None where none was found. For programs: the program.
         finish: "stop", "length" (cut at the most tokens), "overflow" (the prompt leaves no room), "refusal", or "".
         tokens: of the completion, with its end; None where nobody counted.
@@ -39,6 +41,11 @@ class Sample:
     seed: int | None = None
     reason: str = ""
     parts: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not math.isfinite(self.score):  # no verdict, neither right nor wrong
+            object.__setattr__(self, "reason", self.reason or f"its score is {self.score}")
+            object.__setattr__(self, "score", None)
 
     @property
     def right(self) -> bool | None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from r1lab.errors import DataError
-from r1lab.evaluation.doubts import doubts
+from r1lab.evaluation.doubts import doubts, unmade
 from r1lab.evaluation.fingerprint import fingerprint
 from r1lab.evaluation.measures import measures, primary, total_points
 from r1lab.evaluation.published import beside
 from r1lab.evaluation.records import Record, lines, read
 from r1lab.runs.folder import dumps, write_atomic
+from r1lab.wording import plural
 
 FOLDER = "evaluation"  # in a run's folder
 VERSION = 1
@@ -40,7 +41,9 @@ def result_of(record: Record, ks: Sequence[int] = ()) -> dict[str, Any]:
     """
     found = measures(record, ks)
     samples = [sample for problem in record.problems for sample in problem.samples]
-    counted = [sample.tokens for sample in samples if sample.tokens is not None]
+    there = [sample for sample in samples if not unmade(sample)]
+    counted = [sample.tokens for sample in there if sample.tokens is not None]
+    lacking = [f"pass@{k}" for k in sorted({*ks}) if k > 1 and f"pass@{k}" not in found and "points" not in found]
     points, whole = total_points(record) if "points" in found else (None, None)
     return {
         "version": VERSION,
@@ -52,7 +55,8 @@ def result_of(record: Record, ks: Sequence[int] = ()) -> dict[str, Any]:
         "measures": {name: asdict(value) for name, value in found.items()},
         **({"points": points, "points_of": whole} if whole else {}),
         "length": sum(counted) / len(counted) if counted else None,
-        "truncated": sum(sample.finish == "length" for sample in samples) / max(1, len(samples)),
+        "truncated": sum(sample.finish == "length" for sample in there) / max(1, len(there)),
+        "lacking": lacking,
         "doubts": [asdict(doubt) for doubt in doubts(record)],
         "published": [{**asdict(item), "sentence": item.sentence()} for item in beside(record)],
         "fingerprint": fingerprint(record.made_by),
@@ -131,13 +135,26 @@ def metrics_of(result: dict[str, Any]) -> dict[str, float]:
 def sentences(result: dict[str, Any]) -> list[str]:
     """A result, to be read: its numbers in one line, then each published figure and each doubt in one of its own."""
     parts = [
-        f"{name} {value['value']:.1%} ({value['low']:.1%} to {value['high']:.1%})"
+        f"{name} {share(value['value'])} ({value['low']:.1%} to {value['high']:.1%}{of(value, result)})"
         for name, value in result["measures"].items()
         if not (name.startswith("avg@") and value["value"] == result["measures"].get("pass@1", {}).get("value"))
     ]
     if "points" in result:
         parts.insert(0, f"{result['points']:.1f} of {result['points_of']:g} points")
-    head = f"{result['benchmark']}, {result['problems']} problems × {result['asked']}: {', '.join(parts)}"
+    head = f"{result['benchmark']}, {plural(result['problems'], 'problem')} × {result['asked']}: {', '.join(parts)}"
     said = [f"{head}; intervals 95 % over problems; fingerprint {result['fingerprint']}"]
     said += [f"  beside {item['sentence']}" for item in result["published"]]
+    for name in result.get("lacking", ()):
+        said.append(f"  mind: no {name}: no problem has {name.partition('@')[2]} samples that were judged")
     return said + [f"  mind: {doubt['text']}" for doubt in result["doubts"]]
+
+
+def share(value: float) -> str:
+    """A share in percent; only all of it is 100.0 %, and only nothing 0.0 %."""
+    text = f"{value:.1%}"
+    return {"0.0%": "<0.1%", "100.0%": ">99.9%"}.get(text, text) if 0 < value < 1 else text
+
+
+def of(value: dict[str, Any], result: dict[str, Any]) -> str:
+    """Over how many problems a number is, where those are not all."""
+    return "" if value["problems"] == result["problems"] else f", {plural(value['problems'], 'problem')}"

@@ -13,6 +13,8 @@ from r1lab.engines.base import Completion, Engine, OnProgress, Sampling
 from r1lab.evaluation.metrics import Estimate, estimate
 from r1lab.rewards.base import Failure, Reward, scores_of
 from r1lab.runs.completions import completion_line
+from r1lab.terminal import lengthy
+from r1lab.wording import plural
 
 Diagnose = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
 FULL_MARKS = 1.0
@@ -41,7 +43,7 @@ class Sampled:
     def mean(self, name: str) -> Estimate | None:
         """A reward's mean over problems with its interval; None where it scored nothing or is not a share."""
         means = [mean for row in self.scores[name] if (mean := mean_of(row)) is not None]
-        if not means or not all(0.0 <= value <= 1.0 for value in means):
+        if not means or not all(0.0 <= s <= 1.0 for row in self.scores[name] for s in row if s is not None):
             return None
         return estimate(means)
 
@@ -110,7 +112,8 @@ def score(rows: Dataset, completions: list[list[Completion]], rewards: Sequence[
     if all(completion.ids is not None for completion in every):
         columns["completion_ids"] = [list(completion.ids or ()) for completion in every]
     for reward in rewards:
-        marks = reward.judge(texts, **columns)
+        with lengthy(f"judging {plural(len(texts), 'completion')} by {reward.__name__}"):
+            marks = reward.judge(texts, **columns)
         reward.refuse_failures(marks)
         flat = iter(scores_of(marks))
         sampled.scores[reward.__name__] = [[next(flat) for _ in range(n)] for n in counts]

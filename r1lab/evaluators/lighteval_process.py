@@ -15,6 +15,7 @@ from typing import Any
 from r1lab.errors import RunError, SandboxError
 from r1lab.processes.leash import leashed
 from r1lab.sandbox.container import ADVICE, homes
+from r1lab.terminal import lengthy
 from r1lab.wording import display
 
 log = logging.getLogger("r1lab")
@@ -85,7 +86,8 @@ class Lighteval:
         Raises:
             RunError: the process ended instead; with the end of its log.
         """
-        line = self.source.readline()
+        with lengthy(f"waiting until lighteval has {what} {name}; its log is {display(self.log)}"):
+            line = self.source.readline()
         if not line:
             raise RunError(f"lighteval ended before it had {what} {name}\n{self._said()}")
         message: dict[str, Any] = json.loads(line)

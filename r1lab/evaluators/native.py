@@ -30,6 +30,7 @@ from r1lab.generation.engines import Ready, ready
 from r1lab.generation.meter import Meter
 from r1lab.rewards.base import build
 from r1lab.runs.folder import RunFolder
+from r1lab.terminal import lengthy
 
 AT_ONCE = 16  # problems that are judged together
 SCORES = "scores"
@@ -71,13 +72,14 @@ def record_of(cfg: DictConfig, folder: Path, questions: Questions, made: Ready, 
     if form == "contest":
         per = submissions(questions.asked, sampling.n)
         completions = drawn(folder, questions, sampling, made, store, per)
-        problems = contest_record(scores, reward, by, questions.asked, completions, sampling)
+        with lengthy(f"judging the submissions of {questions.name}"):
+            problems = contest_record(scores, reward, by, questions.asked, completions, sampling)
     else:
         keys = keys_of([item.prompt for item in questions.asked], sampling, made.identity)
         with Ahead(store, keys, sampling.n, AT_ONCE, problems_at) as ahead:
             failures = draw(folder, questions, sampling, made, store, [sampling.n] * len(keys), ahead.made)
         problems = []
-        with store.lookup() as lookup:
+        with store.lookup() as lookup, lengthy(f"judging the completions of {questions.name}"):
             for start in range(0, len(keys), AT_ONCE):
                 there = ahead.found(start)
                 if there is None or not whole(there):

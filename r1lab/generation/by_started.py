@@ -26,6 +26,7 @@ from r1lab.launch import SERVING
 from r1lab.models.identity import identity_of
 from r1lab.processes.health import free_port, wait_until_healthy
 from r1lab.runs.folder import write_atomic
+from r1lab.terminal import lengthy
 
 log = logging.getLogger("r1lab")
 
@@ -81,7 +82,8 @@ def over_nodes(cfg: DictConfig, files: dict[str, str], notes: Path) -> Iterator[
     def address() -> str:
         return place.read_text() if place.is_file() else ""
 
-    url = wait_until_healthy(address, limit, lambda: None)
+    with lengthy(f"waiting for the server over {cfg.engine.nodes} nodes to load {cfg.model.name}"):
+        url = wait_until_healthy(address, limit, lambda: None)
     if not url:
         where = address() or "the run's nodes"
         raise EngineError(f"the server at {where} was not ready after {limit:g} seconds (engine.start_timeout)")

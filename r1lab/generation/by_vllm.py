@@ -13,13 +13,15 @@ from r1lab.engines.vllm import VllmEngine
 from r1lab.generation.engines import Ready
 from r1lab.generation.for_vllm import for_vllm, saved
 from r1lab.models.identity import identity_of
+from r1lab.terminal import lengthy
 
 
 @contextmanager
 def ready(cfg: DictConfig, folder: Path) -> Iterator[Ready]:
     """See `engines.ready`."""
     where, tokenizer, ends = for_vllm(cfg.model)
-    engine = VllmEngine(where, tokenizer, ends, arguments(cfg, saved(tokenizer, folder)))
+    with lengthy(f"starting vLLM with model {cfg.model.name} from {where}"):
+        engine = VllmEngine(where, tokenizer, ends, arguments(cfg, saved(tokenizer, folder)))
     try:
         identity = {"engine": "vllm", **identity_of(cfg.model, where, tokenizer)}
         yield Ready(engine, identity, engine.context, tokenizer)

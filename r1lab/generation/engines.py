@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from r1lab.engines.base import Engine
+from r1lab.terminal import lengthy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,7 +57,9 @@ def ready(cfg: DictConfig, folder: Path) -> Iterator[Ready]:
         EngineError: a server does not start, does not answer, or serves another model.
     """
     name = kind_of(cfg)
-    opened: AbstractContextManager[Ready] = import_module(f"r1lab.generation.by_{name}").ready(cfg, folder)
+    with lengthy(f"loading the libraries of engine={cfg.engine.name}"):
+        module = import_module(f"r1lab.generation.by_{name}")
+    opened: AbstractContextManager[Ready] = module.ready(cfg, folder)
     with opened as made:
         log.info("engine %s: %s", cfg.engine.name, made.identity)
         yield made

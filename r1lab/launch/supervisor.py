@@ -32,7 +32,8 @@ from r1lab.processes.health import free_port, wait_until_healthy
 from r1lab.runs import failures
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import RunFolder, write_atomic
-from r1lab.wording import killed_by
+from r1lab.terminal import lengthy
+from r1lab.wording import display, killed_by
 
 TICK = 0.1  # seconds between two looks at the processes and at the other nodes
 HEARING = 1.0  # seconds that a signal sent to every process may take to reach this one
@@ -135,11 +136,14 @@ class Supervisor:
             Stopped: it is not within `engine.start_timeout` seconds, or something has failed.
         """
         limit, place = float(self.cfg.engine.start_timeout), self.notes / "server"
+        logs = self.folder.path / "servers"
 
         def address() -> str:
             return place.read_text() if place.is_file() else ""
 
-        if url := wait_until_healthy(address, limit, self.look):
+        with lengthy(f"waiting for the server to load {self.cfg.model.name}; its log is in {display(logs)}"):
+            url = wait_until_healthy(address, limit, self.look)
+        if url:
             return url
         where = address() or "the node that serves"
         self.fail(f"the server at {where} was not ready after {limit:g} seconds (engine.start_timeout)", "server", 1)

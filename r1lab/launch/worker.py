@@ -32,6 +32,7 @@ from r1lab.runs import failures, manifest
 from r1lab.runs.failures import Failure
 from r1lab.runs.folder import AGAIN, Onlooker, RunFolder, storage_cause
 from r1lab.runs.states import FAILED, FINISHED, INTERRUPTED
+from r1lab.terminal import lengthy
 
 log = logging.getLogger("r1lab")
 interrupted = False
@@ -52,7 +53,8 @@ def work(run_yaml: Path, typed: str = "") -> dict[str, Any]:
     (folder.path / AGAIN).unlink(missing_ok=True)
     manifest.start(folder, cfg, typed)
     with beside(cfg, folder):
-        task = named(cfg.task._target_)
+        with lengthy(f"loading the libraries of task={cfg.task.name}"):
+            task = named(cfg.task._target_)
         gc.freeze()  # what was imported stays: a full collection would take 0.15 s to find that out, each time
         metrics: dict[str, Any] = task(cfg, folder)
         folder.write_json("metrics.json", metrics)
@@ -82,7 +84,8 @@ def write_page(folder: RunFolder) -> None:
     from r1lab.report.page import write_page as write  # matplotlib: not worth its time when a run is refused
 
     try:
-        write(folder.path)
+        with lengthy("writing the run's page"):
+            write(folder.path)
     except Exception:  # noqa: BLE001 - `task=report task.run=FOLDER` shows the cause again
         log.error("the page was not written\n%s", traceback.format_exc())
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from r1lab.errors import UserError
+from r1lab.terminal import lengthy
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model.bin", "config.json", "adapter_config.json")
 CHUNK = 2**22  # bytes
@@ -44,11 +45,12 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
 def content_of(folder: Path) -> str:
     """A hash of the weights and the config in a folder: equal content, equal hash, wherever the folder stands."""
     digest = hashlib.blake2b(digest_size=16)
-    for file in sorted({file for pattern in WEIGHTS for file in folder.glob(pattern)}):
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as content:
-            while chunk := content.read(CHUNK):
-                digest.update(chunk)
+    with lengthy(f"reading the weights in {folder} to tell them from others"):
+        for file in sorted({file for pattern in WEIGHTS for file in folder.glob(pattern)}):
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as content:
+                while chunk := content.read(CHUNK):
+                    digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -27,6 +27,7 @@ from r1lab.models.adapters import merged
 from r1lab.models.rope import set_rope
 from r1lab.models.source import base_of, is_adapter, source, unloadable
 from r1lab.models.tokens import load_tokenizer, set_ends
+from r1lab.terminal import lengthy
 
 log = logging.getLogger("r1lab")
 ROWS = 64  # a grown vocabulary is rounded up to a multiple of this
@@ -72,16 +73,17 @@ def load_model(
         if quantisation:
             options["quantization_config"] = BitsAndBytesConfig(**quantisation)
             options["device_map"] = {"": torch.device(device)}
-        config = AutoConfig.from_pretrained(base, revision=cfg.revision)
-        set_rope(config, cfg)
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            base,
-            config=config,
-            revision=cfg.revision,
-            dtype=getattr(torch, cfg.dtype),
-            attn_implementation=attention,
-            **options,
-        )
+        with lengthy(f"loading model {cfg.name} from {base}"):
+            config = AutoConfig.from_pretrained(base, revision=cfg.revision)
+            set_rope(config, cfg)
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+                base,
+                config=config,
+                revision=cfg.revision,
+                dtype=getattr(torch, cfg.dtype),
+                attn_implementation=attention,
+                **options,
+            )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise unloadable(base, error) from error
     embeddings = model.get_input_embeddings()
@@ -94,7 +96,8 @@ def load_model(
         model = merged(model, Path(where))
     set_ends(model, tok)
     if not quantisation and move:
-        model.to(torch.device(device))  # type: ignore[arg-type]
+        with lengthy(f"moving model {cfg.name} to {device}"):
+            model.to(torch.device(device))  # type: ignore[arg-type]
     return model
 
 
@@ -126,10 +129,11 @@ def check_prompts(
 def fingerprint(model: PreTrainedModel) -> str:
     """A hash of the weights; every process has to ask for it where they are spread."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
-        digest.update(name.encode())
-        with gathered(tensor):
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    with lengthy("taking the fingerprint of the weights"):
+        for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
+            digest.update(name.encode())
+            with gathered(tensor):
+                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

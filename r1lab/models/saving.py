@@ -13,6 +13,8 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from r1lab.models.card import card
 from r1lab.models.loading import load_model
 from r1lab.runs.folder import write_atomic
+from r1lab.terminal import lengthy
+from r1lab.wording import display
 
 
 def save(
@@ -34,7 +36,8 @@ def save(
     model.config.use_cache = True  # training with gradient checkpoints turns it off
     merging = bool(cfg.adapter.get("_target_")) and cfg.adapter.merge
     folder = target.with_name("adapter") if merging else target
-    trainer.save_model(str(folder))
+    with lengthy(f"saving the model into {display(folder)}"):
+        trainer.save_model(str(folder))
     if not trainer.is_world_process_zero():
         return
     (folder / "training_args.bin").unlink(missing_ok=True)  # run.yaml says it all, and no token is in that
@@ -47,6 +50,7 @@ def save(
         again = cfg.model.copy()
         with open_dict(again):
             again.path, again.attention, again.kernels = str(folder), "sdpa", False
-        load_model(again, "cpu", tok).save_pretrained(target)
+        with lengthy(f"merging the adapter into the model, in {display(target)}"):
+            load_model(again, "cpu", tok).save_pretrained(target)
         tok.save_pretrained(target)
         write_atomic(target / "README.md", card(cfg, metrics))

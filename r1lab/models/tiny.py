@@ -32,6 +32,7 @@ from r1lab.data import arithmetic
 from r1lab.data.loading import conversations
 from r1lab.errors import StorageError
 from r1lab.models import templates
+from r1lab.terminal import lengthy
 from r1lab.trainers.progress import Progress
 
 END, PAD, START = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
@@ -82,7 +83,8 @@ def ensure(cfg: DictConfig) -> Path:
         why = os.strerror(error.errno or 0)
         raise StorageError(f"{folder.parent} cannot be made: {why}\n    fix      export R1LAB_CACHE=FOLDER") from error
     with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with lengthy(f"waiting for another process, which builds model {cfg.name} in {folder}"):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
             for killed in folder.parent.glob(f".{folder.name}-*"):  # no builder is alive while this one holds the lock
                 shutil.rmtree(killed)
@@ -152,6 +154,11 @@ def build_apart(cfg: DictConfig, folder: Path) -> None:
 def build(cfg: DictConfig, folder: Path) -> None:
     """Train the model on worked sums and save it with its tokenizer into `folder`."""
     recipe = cfg.build
+    progress = Progress("base model")
+    progress.say(
+        f"First use: building the tiny base model. It reads {recipe.problems:,} worked sums whose writer drops "
+        f"{recipe.forget:.0%} of the carries. About a minute, once; kept in {cache_root()}."
+    )
     chosen = arithmetic.problems("base", recipe.problems, recipe.digits, recipe.terms, recipe.seed, recipe.carries)
     rows = Dataset.from_list(arithmetic.rows(chosen, recipe.seed, recipe.forget, recipe.slip))
     tok = tokenizer()
@@ -177,12 +184,8 @@ def build(cfg: DictConfig, folder: Path) -> None:
         loss_type="nll",
     )
     model = network(cfg, tok)
-    trainer = SFTTrainer(model, arguments, train_dataset=conversations(rows), processing_class=tok)
-    why = (
-        f"First use: building the tiny base model. It reads {recipe.problems:,} worked sums whose writer drops "
-        f"{recipe.forget:.0%} of the carries. About a minute, once; kept in {cache_root()}."
-    )
-    progress = Progress("base model", why)
+    with lengthy("tokenizing the sums"):
+        trainer = SFTTrainer(model, arguments, train_dataset=conversations(rows), processing_class=tok)
     progress.attach(trainer)
     trainer.train()
     AcceleratorState._reset_state()  # else a run in this process could have no other precision than the build's

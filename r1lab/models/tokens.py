@@ -12,6 +12,7 @@ from r1lab.config.templates import read_template, unrenderable
 from r1lab.errors import ConfigError, UserError
 from r1lab.models.source import source, unloadable
 from r1lab.models.templates import CHATML
+from r1lab.terminal import lengthy
 
 log = logging.getLogger("r1lab")
 CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
@@ -30,7 +31,8 @@ def load_tokenizer(cfg: DictConfig) -> PreTrainedTokenizerBase:
     """
     where = source(cfg)
     try:
-        tok: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, revision=cfg.revision)
+        with lengthy(f"loading the tokenizer of model {cfg.name} from {where}"):
+            tok: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, revision=cfg.revision)
     except (OSError, ValueError) as error:
         raise unloadable(where, error) from error
     set_template(tok, cfg)

@@ -42,11 +42,12 @@ def made(run: Run) -> Made | None:
     if lengths := _lengths(record):
         charts.insert(0, lengths)
     kept, problems = _count(record.get("kept")), _count(record.get("problems"))
+    speed = record.get("tokens_per_second")  # a run that found all of them made knows none
     facts = [
         ("completions", number(_count(record.get("completions")))),
         ("problems", number(problems)),
         ("tokens", number(_count(record.get("tokens")))),
-        ("tokens a second", number(float(record.get("tokens_per_second") or 0))),
+        *([("tokens a second", number(speed))] if isinstance(speed, int | float) and speed > 0 else []),
         ("kept for SFT", f"{number(kept)}, of {number(_count(record.get('kept_problems')))} problems"),
     ]
     causes = [(cut(str(cause), 200), number(_count(times))) for cause, times in _mapping(record, "causes").items()]

@@ -115,14 +115,16 @@ def best_of(rows: Sequence[Row]) -> Row | None:
     return rows[0] if rows and rows[0].status == FINISHED and rows[0].objective else None
 
 
-def record_of(best: Row) -> dict[str, Any]:
-    """The best run for scripts."""
+def record_of(best: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """The best run for scripts; `equal` names those that are as good, where there are some."""
+    equal = equal_to(best, rows)
     return {
         "run": best.name,
         "metric": best.key,
         "direction": "minimize" if best.lower else "maximize",
         "value": best.objective.value if best.objective else None,
         "settings": best.settings,
+        **({"equal": equal} if len(equal) > 1 else {}),
     }
 
 
@@ -136,7 +138,7 @@ def said_of(best: Row, rows: Sequence[Row]) -> str:
     """The best run in a line; of several equal ones, that they are equal."""
     equal = equal_to(best, rows)
     if len(equal) > 1:
-        return clean(f"runs {', '.join(equal[:-1])} and {equal[-1]} are equal: {best.key} {_value(best)}")
+        return clean(f"{len(equal)} runs are equal: {best.key} {_value(best)}  (runs {', '.join(equal)})")
     settings = " ".join(f"{key}={shown(value)}" for key, value in best.settings.items())
     return clean(f"run {best.name}: {best.key} {_value(best)}  {settings}").strip()
 

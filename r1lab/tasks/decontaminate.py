@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from r1lab.data.against import documents_of
 from r1lab.data.duplicates import Duplicates
 from r1lab.data.flags import Found, clean, fields, lines, values
+from r1lab.data.loading import named_with_place
 from r1lab.data.overlap import Match, Overlap
 from r1lab.data.shards import Shards, with_fields
 from r1lab.data.stream import Stream, stream
@@ -25,9 +26,8 @@ from r1lab.data.telling import tell
 from r1lab.errors import DataError
 from r1lab.rows.against import Benchmark, benchmarks_of
 from r1lab.runs.folder import RunFolder, dumps
+from r1lab.terminal import EVERY, lengthy
 from r1lab.wording import plural
-
-EVERY = 5.0  # seconds between two lines of progress
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -50,7 +50,8 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     benchmarks, faults = benchmarks_of(listed)
     if faults:
         raise DataError("\n".join(fault.text() for fault in faults))
-    rows = stream(cfg.dataset)
+    with lengthy(f"reading {named_with_place(cfg.dataset)}"):
+        rows = stream(cfg.dataset)
     role = "prompt" if cfg.dataset.prompt else "messages"
     column = str(cfg.dataset[role])
     rows.texts(column, f"dataset.{role}")  # before benchmarks are fetched
@@ -59,7 +60,8 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     if not found.rows:
         raise DataError(f"{rows.name} holds no row")
     metrics = counts(found, benchmarks)
-    kept = write(rows, found, benchmarks, folder.path, task, card(cfg, metrics))
+    with lengthy(f"writing {plural(found.rows, 'row')}" + (" but the flagged ones" if task.remove else "")):
+        kept = write(rows, found, benchmarks, folder.path, task, card(cfg, metrics))
     if found.empty:
         tell([f"{plural(found.empty, 'row')} without a prompt: compared with nothing"])
     return {**metrics, "kept": kept, "seconds": round(time.monotonic() - began, 2), "notes": notes(metrics, kept, task)}
@@ -87,7 +89,8 @@ def compare(rows: Stream, column: str, overlap: Overlap, task: DictConfig, scrat
                 said = time.monotonic()
                 print(f"decontaminate rows={found.rows} flagged={len(found.matches)}", flush=True)
         if task.duplicates != "none":
-            found.repeats = {item.row: item for item in duplicates.find()}
+            with lengthy(f"looking for duplicates among {plural(found.rows, 'row')}"):
+                found.repeats = {item.row: item for item in duplicates.find()}
     return found
 
 

@@ -37,6 +37,7 @@ from r1lab.runs import manifest
 from r1lab.runs.folder import RunFolder, dumps
 from r1lab.tasks.generate import AT_ONCE, SCORES, in_chunks, refuse_tokens, sampling_of
 from r1lab.tasks.quiet import quiet
+from r1lab.terminal import lengthy
 from r1lab.wording import plural
 
 RATES = "pass_rates.jsonl"
@@ -84,7 +85,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
                 with ready(cfg, folder.path) as made:
                     told = (meter.progress, meter.completion)
                     measured = measure(made, store, prompts, sampling, stopping, judge, *told)
-        with store.lookup() as lookup:
+        with store.lookup() as lookup, lengthy(f"judging and writing what was made of {plural(len(rows), 'row')}"):
             counts = write(cfg, folder, rows, numbers, rewards, first.__name__, band, measured, lookup)
     if numbers and not counts["completions"]:
         cause = next((item.error for item in measured.failures.values()), "the engine gave none")
@@ -93,7 +94,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     folder.write_json("filter.json", {"first": numbers.start, "after": numbers.stop, **metrics})
     return {
         **metrics,
-        "tokens_per_second": round(meter.overall, 1),
+        **meter.overall,
         "seconds": round(time.monotonic() - at, 2),
         "notes": notes(cfg, metrics, folder),
     }

@@ -33,6 +33,8 @@ from r1lab.runs import manifest
 from r1lab.runs.completions import completion_line
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks.quiet import named, quiet
+from r1lab.terminal import lengthy
+from r1lab.wording import plural
 
 SCORES, RECORD = "scores", "generation.json"
 AT_ONCE = 64  # problems that are scored together
@@ -68,10 +70,13 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
             drawn: Drawn = named(cfg.generator._target_)(cfg, folder.path, *arguments)
         generating = time.monotonic() - at
         tally = Tally(sampling.max_tokens)
-        with store.lookup() as lookup:
+        with (
+            store.lookup() as lookup,
+            lengthy(f"judging and writing what was made of {plural(len(prompts), 'prompt')}"),
+        ):
             shown = write(cfg, folder, prompts, rewards, sampling, drawn, lookup, tally)
     folder.rewrite("completions/eval.jsonl", shown)
-    folder.write_json(RECORD, {**tally.record(), "tokens_per_second": round(meter.overall, 1)})
+    folder.write_json(RECORD, {**tally.record(), **meter.overall})
     seconds = round(time.time() - began, 2)
     folder.append("metrics.jsonl", [{"step": meter.done, "time": seconds, **tally.metrics()}])
     if not tally.completions:
@@ -84,7 +89,7 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         "failures": len(drawn.failures),
         "kept": tally.kept,
         "tokens": tally.tokens,
-        "tokens_per_second": round(meter.overall, 1),
+        **meter.overall,
         "generate_seconds": round(generating, 2),
         "seconds": round(time.monotonic() - at, 2),
         "notes": notes(cfg, tally, len(drawn.failures), folder),

@@ -37,6 +37,6 @@ def run(cfg: DictConfig) -> None:
     rows = read_sweep(target, cfg.task.metric, cfg.task.direction)
     console.print(sweep_table(rows))
     if best := best_of(rows):
-        notes.pick(record_of(best))
+        notes.pick(record_of(best, rows))
         console.print(said_of(best, rows), markup=False)
     console.print(str(page), markup=False)

@@ -13,7 +13,9 @@ from r1lab.models.adapters import peft_config
 from r1lab.runs.folder import RunFolder
 from r1lab.tasks.quiet import quiet
 from r1lab.tasks.training import arguments, parts, train
+from r1lab.terminal import lengthy
 from r1lab.trainers.sft import SFT
+from r1lab.wording import plural
 
 
 def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -24,10 +26,12 @@ def run(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     form = "whole" if args.assistant_only_loss else "split"
     rows = data.conversations(splits.train, "text" if cfg.dataset.text and not cfg.dataset.messages else form)
     carried_over = args.packing and args.packing_strategy != "bfd"
-    rows = lengths.fit_conversations(rows, tokenizer, args.max_length, cfg.dataset, carried_over)
+    with lengthy(f"counting the tokens of {plural(len(rows), 'conversation')}"):
+        rows = lengths.fit_conversations(rows, tokenizer, args.max_length, cfg.dataset, carried_over)
     adapter = peft_config(cfg, tokenizer)
     try:
-        trainer = SFT(model=model, args=args, train_dataset=rows, processing_class=tokenizer, peft_config=adapter)
+        with lengthy(f"tokenizing {plural(len(rows), 'conversation')}"):
+            trainer = SFT(model=model, args=args, train_dataset=rows, processing_class=tokenizer, peft_config=adapter)
     except ValueError as error:
         raise UserError(f"trl refuses the rows or the settings: {error}") from error
     return train(trainer, cfg, folder, model, tokenizer, splits, rewards)

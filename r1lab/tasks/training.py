@@ -30,6 +30,7 @@ from r1lab.runs.folder import RunFolder, step_of
 from r1lab.tasks import audit
 from r1lab.tasks.after_checkpoints import AfterCheckpoints
 from r1lab.tasks.quiet import named
+from r1lab.terminal import lengthy
 from r1lab.trainers.evaluator import Evaluator
 from r1lab.trainers.progress import Progress
 from r1lab.trainers.ranks import first, meet
@@ -38,6 +39,7 @@ from r1lab.trainers.stream import Stream
 from r1lab.trainers.time_is_up import TimeIsUp
 from r1lab.trainers.watch import Watch
 from r1lab.trainers.wrapping import Wrapping, check_world, settings, sharded, start_deepspeed, whole_weights
+from r1lab.wording import display
 
 log = logging.getLogger("r1lab")
 
@@ -72,7 +74,8 @@ def parts(cfg: DictConfig, use: str = "") -> tuple[PreTrainedModel, PreTrainedTo
         splits = data.load(cfg.dataset, use)
     rewards = build_all(cfg)
     data.require(splits, rewards, cfg.dataset.name)
-    audit.require(cfg, tokenizer, splits.train, rewards)
+    with lengthy("auditing tokenizer, template, data and rewards"):
+        audit.require(cfg, tokenizer, splits.train, rewards)
     quantisation: Any = OmegaConf.to_container(cfg.adapter.quantisation) if cfg.adapter.quantisation else None
     move = not sharded(cfg.accelerator)  # its wrapper moves a sharded model to the GPUs, part by part
     model = load_model(cfg.model, cfg.accelerator.device, tokenizer, quantisation, move=move)
@@ -130,6 +133,8 @@ def train(
     log.info("%d rows to train on, %d held out", len(splits.train), len(splits.test))
     if checkpoint:
         log.info("resuming from %s", checkpoint)
+        if trainer.is_world_process_zero():
+            progress.say(f"{cfg.task.name} goes on from {display(checkpoint)}")
     began = time.monotonic()
     try:
         trainer.resume(checkpoint)

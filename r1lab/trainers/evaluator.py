@@ -19,8 +19,10 @@ from r1lab.evaluation.sampling import Diagnose, sample_and_score, summary
 from r1lab.evaluation.shards import Shard, joined
 from r1lab.rewards.base import Reward
 from r1lab.runs.folder import RunFolder
+from r1lab.terminal import lengthy
 from r1lab.trainers.ranks import gather, rank, world
 from r1lab.trainers.stream import Stream
+from r1lab.wording import plural
 
 KEPT = 40  # completions written per evaluation
 
@@ -72,7 +74,8 @@ class Evaluator(TrainerCallback):
         if len(self.rows) == 0 or step in self.results:
             return
         mine = self.rows.select(range(rank(), len(self.rows), world()))
-        with dice_of_its_own(self.sampling.seed), self.whole():
+        what = f"evaluating {plural(len(self.rows), 'held-out problem')} at step {step}"
+        with lengthy(what), dice_of_its_own(self.sampling.seed), self.whole():
             part = sample_and_score(self.shard, mine, self.rewards, self.sampling)
         sampled = joined(self.rows, gather([part.without_rows()]))
         metrics = summary(sampled, self.diagnose)

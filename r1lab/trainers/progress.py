@@ -10,7 +10,7 @@ from rich.progress import TextColumn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from r1lab.terminal import EVERY, live, terminal
+from r1lab.terminal import EVERY, left, live, terminal
 
 SHOWN = {  # metric as logged → word on the screen
     "loss": "loss",
@@ -27,12 +27,10 @@ class Progress(TrainerCallback):
 
     Args:
         label: what is being trained.
-        why: a sentence said once before it starts.
     """
 
-    def __init__(self, label: str, why: str = ""):
+    def __init__(self, label: str):
         self.label = label
-        self.why = why
         self.console = terminal()
         self.bar: Bar | None = None
         self.started = self.said = 0.0
@@ -51,11 +49,11 @@ class Progress(TrainerCallback):
         self.started, self.first = time.monotonic(), state.global_step
         if not state.is_world_process_zero:
             return
-        if self.why:
-            self.console.print(self.why, markup=False)
         if self.console.file.isatty():
             self.bar = live(self.console, TextColumn("{task.fields[numbers]}"))
-            self.bar.add_task(self.label, total=state.max_steps, completed=state.global_step, numbers="")
+            self.bar.add_task(
+                self.label, total=state.max_steps, completed=state.global_step, numbers="", eta=left(None)
+            )
             self.bar.start()
 
     def on_log(
@@ -69,16 +67,22 @@ class Progress(TrainerCallback):
         self.numbers |= {word: logs[key] for key, word in SHOWN.items() if logs and logs.get(key) is not None}
         if not state.is_world_process_zero or not self.numbers or not logs or "train_runtime" in logs:
             return
+        eta = self._left(state)
         if self.bar:
             text = "  ".join(f"{word} {value:.3g}" for word, value in self.numbers.items())
-            self.bar.update(self.bar.task_ids[0], completed=state.global_step, numbers=text)
+            self.bar.update(self.bar.task_ids[0], completed=state.global_step, numbers=text, eta=left(eta))
         elif time.monotonic() - self.said >= EVERY or state.global_step == state.max_steps:
             self.said = time.monotonic()
-            done = state.global_step - self.first
-            eta = (self.said - self.started) / max(1, done) * (state.max_steps - state.global_step)
-            words = " ".join(f"{word}={value:.4g}" for word, value in self.numbers.items())
+            words = [f"{word}={value:.4g}" for word, value in self.numbers.items()]
+            words += [] if eta is None else [f"eta={eta:.0f}s"]
             step = f"step={state.global_step}/{state.max_steps}"
-            self.console.print(f"{self.label.replace(' ', '_')} {step} {words} eta={eta:.0f}s", markup=False)
+            self.console.print(f"{self.label.replace(' ', '_')} {step} {' '.join(words)}", markup=False)
+
+    def _left(self, state: TrainerState) -> float | None:
+        """Seconds that the rest takes, from the steps since this loop began; None before the first."""
+        done = state.global_step - self.first
+        spent = time.monotonic() - self.started
+        return spent / done * (state.max_steps - state.global_step) if done > 0 else None
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -86,7 +90,7 @@ class Progress(TrainerCallback):
         self.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
+        """Print a line, above the bar where there is one."""
         self.console.print(text, markup=False)
 
     def stop(self) -> None:
@@ -100,6 +104,8 @@ class Progress(TrainerCallback):
 class Counter:
     """Shows how many of a known number of completions are done; call it with (done, total).
 
+    The first call tells how many were there before, which say nothing about how long the others take.
+
     Args:
         label: what is being done.
         total: completions asked for.
@@ -111,22 +117,29 @@ class Counter:
         self.console = terminal()
         self.bar: Bar | None = None
         self.started = self.said = time.monotonic()
+        self.before: int | None = None
 
     def __enter__(self) -> Counter:
         if self.console.file.isatty():
             self.bar = live(self.console)
-            self.bar.add_task(self.label, total=self.total)
+            self.bar.add_task(self.label, total=self.total, eta=left(None))
             self.bar.start()
         return self
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
+        if self.before is None:
+            self.before, self.started = done, now
+            if 0 < done < total:
+                self.console.print(f"{done:,} of {total:,} completions are there already", markup=False)
+        made = done - self.before
+        eta = (now - self.started) / made * (total - done) if made else None
         if self.bar:
-            self.bar.update(self.bar.task_ids[0], completed=done, total=total)
+            self.bar.update(self.bar.task_ids[0], completed=done, total=total, eta=left(eta))
         elif now - self.said >= EVERY or done == total:
             self.said = now
-            eta = (now - self.started) / max(1, done) * (total - done)
-            self.console.print(f"{self.label} completions={done}/{total} eta={eta:.0f}s", markup=False)
+            words = [self.label, f"completions={done}/{total}", *([] if eta is None else [f"eta={eta:.0f}s"])]
+            self.console.print(" ".join(words), markup=False)
 
     def __exit__(self, *_: object) -> None:
         if self.bar:

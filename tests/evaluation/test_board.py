@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,26 @@ def test_the_page_says_its_scripts_once(runs: Path) -> None:
     assert script.count('"table.sortable"') == 1 and script.count('getElementById("filters")') == 1
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"'sha256-{allowed}'" in page
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_word_is_broken_and_no_number_is_lost_in_a_narrow_terminal(runs: Path, width: int) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", NARROW.format(width=width, folder=str(runs))], capture_output=True, text=True, check=True
+    ).stdout
+    for model, score, interval in (("me/mine", "75.0%", "30.1% to 95.4%"), (R1, "25.0%", "4.6% to 69.9%")):
+        assert re.search(
+            rf"^ *{score} +{re.escape(model)}$" if width < 120 else f"{model}.*{score}", said, re.MULTILINE
+        )
+        assert interval in said
+    assert "conditions B" in said if width < 120 else "conditions" in said
+    assert ("┃" in said) == (width >= 120)
+
+
+NARROW = """
+from omegaconf import OmegaConf
+from rich.console import Console
+from r1lab.tasks import leaderboard
+leaderboard.terminal = lambda: Console(soft_wrap=True, highlight=False, width={width})
+leaderboard.run(OmegaConf.create({{"task": {{"runs": ["{folder}"], "page": None}}}}))
+"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import product
 from statistics import mean, stdev
 from typing import Any
 
@@ -46,15 +47,16 @@ def test_a_clear_difference_is_shown_and_an_equal_pair_is_not() -> None:
     hard = [i / 40 * 0.5 for i in range(40)]
     better = compare(scored([x + 0.25 + 0.25 * (i % 2) for i, x in enumerate(hard)]), scored(hard))
     assert better.shown and better.low > 0 and "the first is better" in better.sentence()
-    same = compare(scored(hard), scored(hard))
-    assert same.difference == 0 and not same.shown and (same.low, same.high) == (-3 / 40, 3 / 40)
+    same, half = compare(scored(hard), scored(hard)), 1 - 0.025 ** (1 / 40)
+    assert same.difference == 0 and not same.shown and (same.low, same.high) == (-half, half)
 
 
 def test_rounding_is_no_spread() -> None:
     """3/5 − 2/5 and 4/5 − 3/5 are not one number in floating point; two problems show nothing all the same."""
     found = compare(scored([0.6, 0.8], of=5), scored([0.4, 0.6], of=5))
     assert 0.6 - 0.4 != 0.8 - 0.6
-    assert (found.low, found.high) == (-1.0, 1.0) and not found.shown and "no difference shown" in found.sentence()
+    assert found.low == pytest.approx(0.2 - (1 - 0.025**0.5)) and found.high == 1.0
+    assert not found.shown and "no difference shown" in found.sentence()
 
 
 def test_the_interval_holds_what_it_says() -> None:
@@ -69,7 +71,10 @@ def test_the_interval_holds_what_it_says() -> None:
 
 def test_what_only_one_has_is_left_out_and_told() -> None:
     found = compare(scored([1.0, 0.0, 1.0]), scored([1.0, 0.0]))
-    assert (found.problems, found.unpaired) == (2, 1) and "1 problems that only one has" in found.sentence()
+    assert (found.problems, found.unpaired) == (
+        2,
+        1,
+    ) and "; 1 problem that only one has is left out" in found.sentence()
     with pytest.raises(DataError, match="share no problem"):
         compare(record(problem("a", sample(1.0))), record(problem("b", sample(1.0))))
     with pytest.raises(DataError, match="two benchmarks"):
@@ -107,3 +112,57 @@ def test_a_usual_value_that_only_one_has_written_is_no_difference() -> None:
     assert fingerprint(plain) != fingerprint(written)
     other = {"scorer": {"_target_": "a.b", "weight": 2.0, "max_failures": 0.5, "seconds": 6}}
     assert differing(plain, other) == ["scorer.seconds None ≠ 6", "scorer.weight 1.0 ≠ 2.0"]
+
+
+def test_a_problem_that_is_asked_twice_is_paired_twice() -> None:
+    """Each with its own occurrence; where the answers differ, by those, in whatever order the rows are."""
+    right, wrong = sample(1.0), sample(0.0)
+    one = record(problem("a", right), problem("a", wrong), problem("b", right, gold="1"), problem("b", wrong, gold="2"))
+    two = record(problem("b", wrong, gold="2"), problem("b", right, gold="1"), problem("a", right), problem("a", right))
+    found = compare(one, two)
+    assert (found.problems, found.better, found.worse, found.unpaired) == (4, 0, 1, 0)  # all but the second "a"
+    assert found.difference == -0.25 and "left out" not in found.sentence()
+    turned = compare(two, one)
+    assert (turned.difference, turned.low, turned.high) == (0.25, -found.high, -found.low)
+
+
+def test_one_occurrence_more_is_left_out_and_told() -> None:
+    one = record(*[problem("a", sample(1.0)) for _ in range(3)])
+    found = compare(one, record(problem("a", sample(0.0)), problem("a", sample(1.0))))
+    assert (found.problems, found.better, found.unpaired) == (2, 1, 1)
+    assert "; 1 problem that only one has is left out" in found.sentence()
+
+
+def test_what_one_of_them_could_not_judge_is_told_apart() -> None:
+    none = sample(None, reason="no verdict")
+    one = record(problem("a", sample(1.0)), problem("b", none), problem("c", none))
+    other = record(problem("a", sample(1.0)), problem("b", sample(1.0)), problem("c", sample(0.0)))
+    found = compare(one, other)
+    assert (found.problems, found.unpaired, found.unjudged) == (1, 0, 2)
+    assert found.sentence().startswith("aime24: +0.0 points (95 % interval -97.5 to +97.5, 1 problem, 0 better, 0")
+    assert "; 2 problems that one of them could not judge are left out" in found.sentence()
+    with pytest.raises(DataError, match="of 1 problem that they share, none was judged in both"):
+        compare(record(problem("b", none)), record(problem("b", sample(1.0))))
+
+
+def test_pairs_with_another_gold_answer_are_told() -> None:
+    found = compare(record(problem("a", sample(1.0), gold="1")), record(problem("a", sample(0.0), gold="2")))
+    assert (found.problems, found.regolded) == (1, 1)
+    assert "1 pair of problems is judged by different gold answers" in found.sentence()
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("alike", [0, 3])
+def test_so_few_problems_show_what_the_exact_test_shows(count: int, alike: int) -> None:
+    """Of all ways to give the differences signs, at most one in twenty has a mean as far from 0."""
+    found = compare(scored([1.0] * count + [0.5] * alike), scored([0.0] * count + [0.5] * alike))
+    as_far = sum(abs(sum(signs)) == count for signs in product((-1, 1), repeat=count))
+    assert found.shown == (as_far / 2**count <= 0.05)
+    text = found.sentence()
+    assert ("the first is better" in text) == found.shown and ("no difference shown" in text) != found.shown
+    assert ("since fewer than 6 problems went differently" in text) == (found.low > 0 and not found.shown)
+
+
+def test_one_problem_shows_nothing() -> None:
+    found = compare(scored([1.0]), scored([0.0]))
+    assert (found.low, found.high, found.shown) == (-0.95, 1.0, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from r1lab.errors import DataError
 from r1lab.evaluation.measures import ballot, measures, points_of, total_points
 from r1lab.evaluation.records import lines, read
+from r1lab.evaluation.result import result_of, sentences, share
 from tests.evaluation.building import problem, record, sample
 
 RIGHT, WRONG = sample(1.0), sample(0.0, "7")
@@ -97,3 +99,56 @@ def test_a_record_is_read_as_it_was_written() -> None:
 def test_scores_that_are_no_shares_have_no_average() -> None:
     found = measures(record(problem("a", sample(-0.5), sample(1.1)), problem("b", sample(-0.5), sample(-0.5))))
     assert set(found) == {"pass@1"} and found["pass@1"].value == 0.25
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_is_no_verdict(value: float) -> None:
+    """Neither right nor wrong, and told; also where it was written by hand."""
+    made = record(problem("a", sample(value), RIGHT), problem("b", RIGHT, WRONG))
+    assert measures(made)["pass@1"].value == 0.75
+    assert made.problems[0].samples[0].reason == f"its score is {value}"
+    assert "1 of 4 completions were not judged, most often: its score is" in " ".join(sentences(result_of(made)))
+    head, *rest = lines(record(problem("a", RIGHT)))
+    again = read([head, *(line.replace('"score": 1.0', f'"score": {json.dumps(value)}') for line in rest)])
+    assert again.problems[0].samples[0].score is None
+
+
+def test_a_score_below_nothing_is_no_share_though_its_mean_is_one() -> None:
+    found = measures(record(problem("a", sample(-0.5), RIGHT), problem("b", RIGHT, WRONG)))
+    assert found["pass@1"].value == 0.5 and not [name for name in found if name.startswith("avg@")]
+
+
+def test_an_empty_answer_does_not_vote() -> None:
+    assert [ballot(text, "5") for text in ("", "  ", "$ $", "7")] == [None, None, None, "7"]
+    found = measures(record(problem("a", RIGHT, sample(0.0, ""), sample(0.0, " "))), [3])
+    assert found["maj@3"].value == 1.0  # the one that answered
+
+
+def test_a_number_over_fewer_problems_says_so_and_one_over_none_is_named() -> None:
+    none = sample(None, reason="no verdict")
+    made = record(problem("a", RIGHT, RIGHT), problem("b", WRONG, none))
+    head, *rest = sentences(result_of(made, [1, 2, 4]))
+    assert head.startswith("aime24, 2 problems × 2: pass@1 50.0% (9.5% to 90.5%), pass@2 100.0% (20.7% to 100.0%, 1 p")
+    assert "  mind: no pass@4: no problem has 4 samples that were judged" in rest
+    assert sentences(result_of(record(problem("a", RIGHT))))[0].startswith("aime24, 1 problem × 1: pass@1 100.0% (20.")
+
+
+def test_only_all_of_it_is_a_hundred_percent() -> None:
+    assert [share(x) for x in (0.0, 0.0004, 0.0006, 0.9994, 0.9996, 1.0)] == [
+        "0.0%",
+        "<0.1%",
+        "0.1%",
+        "99.9%",
+        ">99.9%",
+        "100.0%",
+    ]
+
+
+def test_what_was_never_sampled_is_neither_short_nor_whole() -> None:
+    """The share that was cut is of the completions that are there, and so is their length."""
+    beyond = sample(None, None, text="", finish="overflow", tokens=0, reason="no room")
+    result = result_of(
+        record(problem("a", sample(1.0, finish="length", tokens=8), beyond), problem("b", beyond, beyond))
+    )
+    assert (result["truncated"], result["length"]) == (1.0, 8.0)
+    assert {doubt["name"]: doubt["share"] for doubt in result["doubts"]}["truncated"] == 1.0

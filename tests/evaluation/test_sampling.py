@@ -163,3 +163,11 @@ def test_rewards_get_what_a_trainer_gives_them() -> None:
     assert measured.scores["soft_overlong_punishment"] == [[-9 / 20, -16 / 20], [-1.0, -9 / 20]]
     measured = sample_and_score(Told(texts), rows(["1", "2"]), rewards, Sampling(n=2))
     assert measured.scores["soft_overlong_punishment"] == [[None, None]] * 2  # this engine knows no tokens
+
+
+def test_scores_that_are_no_shares_have_no_interval_though_their_means_are_shares() -> None:
+    rows = Dataset.from_list([{"prompt": "a"}, {"prompt": "b"}])
+    sampled = Sampled(rows, [], {"own": [[-0.5, 1.0], [1.0, 0.0]], "share": [[0.5, 1.0], [1.0, None]]})
+    assert sampled.mean("own") is None
+    found = sampled.mean("share")
+    assert found and found.value == 0.875

@@ -114,13 +114,14 @@ def test_equal_runs_are_said_to_be(sweep, text_of):
         summary = json.loads((sweep / name / "metrics.json").read_text())
         (sweep / name / "metrics.json").write_text(json.dumps(summary | {"eval/accuracy": 0.5}))
     rows = read_sweep(sweep)
-    assert said_of(best_of(rows), rows) == "runs 0 and 1 are equal: eval/accuracy 50.0\u00a0%"
+    assert said_of(best_of(rows), rows) == "2 runs are equal: eval/accuracy 50.0\u00a0%  (runs 0, 1)"
+    assert record_of(best_of(rows), rows)["equal"] == ["0", "1"]
     assert text_of(write_sweep(sweep), "best").startswith("Runs 0 and 1 are equal; shown is 0 ")
 
 
 def test_a_direction_turns_the_order(sweep):
     assert [row.name for row in read_sweep(sweep, direction="minimize")][:2] == ["0", "1"]
-    assert record_of(best_of(read_sweep(sweep, "eval/loss", "maximize"))) == {
+    assert record_of(best_of(found := read_sweep(sweep, "eval/loss", "maximize")), found) == {
         "run": "1",
         "metric": "eval/loss",
         "direction": "maximize",

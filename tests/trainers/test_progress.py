@@ -20,7 +20,8 @@ from types import SimpleNamespace as S
 from r1lab.trainers import progress
 from r1lab.trainers.progress import Counter, Progress
 progress.EVERY = 0.0
-shown = Progress("base model", "Why it is [trained].")
+shown = Progress("base model")
+shown.say("Why it is [trained].")
 state = S(global_step=0, max_steps=3, is_world_process_zero=True)
 shown.on_train_begin(None, state, None)
 for state.global_step in (1, 2, 3):
@@ -76,7 +77,11 @@ def test_lines_that_a_program_can_read() -> None:
         {"step": "2", "loss": "0.25", "reward": "1.5", "accuracy": "0.25", "length": "31"},  # the last known
         {"step": "3", "loss": "0.1667", "reward": "1.5", "accuracy": "0.25", "length": "31"},
     ]
-    assert [re.sub(r"eta=\d+s", "", line) for line in lines[3:]] == ["eval completions=2/8 ", "eval completions=8/8 "]
+    assert [re.sub(r"eta=\d+s", "", line) for line in lines[3:]] == [
+        "2 of 8 completions are there already",
+        "eval completions=2/8",  # no time that is left: nothing was made yet
+        "eval completions=8/8 ",
+    ]
 
 
 def test_a_bar_in_a_terminal_that_is_left_as_it_was() -> None:
