@@ -190,7 +190,7 @@ def test_a_task_without_a_folder_runs_in_place(r1lab: CommandLine) -> None:
     [
         (ConfigError([]), 2),
         (DataError(), 2),
-        (ResumeError(), 2),
+        (ResumeError("x"), 2),
         (ReportError(), 2),
         (RunError(), 1),
         (RewardError(), 1),

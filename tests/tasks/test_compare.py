@@ -18,7 +18,7 @@ def left(folder: Path, ids: str, benchmark: bool, path: str | None = None) -> st
     found = record(*[problem(name, sample(1.0)) for name in ids], benchmark="arithmetic")
     keep(folder, found, result_of(found, [1]))
     settings = {"model": {"name": "tiny", "path": path}, "benchmark": {"arithmetic": {}} if benchmark else {}}
-    OmegaConf.save(OmegaConf.create(settings), folder / "run.yaml")
+    OmegaConf.save(OmegaConf.create({"task": {"name": "eval"}, **settings}), folder / "run.yaml")
     return str(folder)
 
 
