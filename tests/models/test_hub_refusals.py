@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from r1lab.errors import UserError
 from r1lab.models.tokens import load_tokenizer
 for repo in sys.argv[1:]:
-    cfg = OmegaConf.create({"path": None, "repo": repo, "revision": "v9", "build": None})
+    cfg = OmegaConf.create({"path": None, "repo": repo, "name": "lab", "revision": "v9", "build": None})
     try:
         load_tokenizer(cfg)
     except UserError as error:
