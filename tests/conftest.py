@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 # Read by the libraries when they are imported: the network stays out of it, and threads do not fight for two cores.
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRL_EXPERIMENTAL_SILENCE="1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Composing makes millions of small objects in processes that hold all of torch and TRL, which a full collection walks.
+gc.set_threshold(20_000, 20, 100)
 
 SMALL = (  # the built model in small: it has learnt nothing, and a run with it takes a second
     "accelerator=cpu",

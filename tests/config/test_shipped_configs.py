@@ -103,6 +103,7 @@ def test_an_accelerator_is_planned_for_other_machines(option: str, r1lab: Comman
     assert plan.cfg.accelerator.name == option.partition("/")[2]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option not in (*NEED, *ELSEWHERE, *PLANNED)])
 def test_an_option_plans(option: str, r1lab: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     if option.startswith("tracker/"):
