@@ -84,7 +84,7 @@ test: $(VENV)/installed-dev  ## install what the tests need and run them, a file
 	$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 test-whole: $(VENV)/installed-dev  ## runs as their users see them, the main job in short among them
-	$(BIN)/python -m pytest -n logical --dist loadfile -m whole $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder -m whole $(ARGS)
 
 test-trackers: | $(BIN)/python  ## the tests of W&B, MLflow with its server, tensorboard and trackio, in .venv-trackers, which has them
 	$(PYTHON) -m venv .venv-trackers

@@ -30,6 +30,10 @@ SMALL = (  # the built model in small: it has learnt nothing, and a run with it 
 )
 
 
+# Minutes each: they begin, and the others fill the rest of the time.
+FIRST = ("test_main_job.py", "test_notebook_file.py", "test_twins.py")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
 
@@ -41,7 +45,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left += [name for name in ("slurm", "whole", "ray", "lighteval") if name not in asked]
     out = [item for item in items if any(item.get_closest_marker(name) for name in left)]
     config.hook.pytest_deselected(items=out)
-    items[:] = [item for item in items if item not in out]
+    kept = [item for item in items if item not in out]
+    items[:] = sorted(kept, key=lambda item: item.path.name not in FIRST)
 
 
 @pytest.fixture(scope="session", autouse=True)

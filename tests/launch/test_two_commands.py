@@ -133,7 +133,7 @@ def test_several_processes_write_one_file(tmp_path: Path) -> None:
 def queue(r1lab: CommandLine, controller: Controller, monkeypatch: pytest.MonkeyPatch) -> Controller:
     """A queue that takes everything and has nothing to say against it."""
     monkeypatch.setattr("r1lab.plan.cluster.present", lambda: True)
-    for name in ("plan.cluster._check_partition", "plan.cluster._check_accounts", "plan.request.check_array"):
+    for name in ("plan.cluster._check_partition", "plan.cluster._check_accounts", "plan.cluster.check_array"):
         monkeypatch.setattr(f"r1lab.{name}", lambda *_: [])
     return controller
 
