@@ -9,24 +9,11 @@ from omegaconf import DictConfig
 
 from r1lab.errors import Finding
 from r1lab.plan.words import parse
+from r1lab.runs.config import PARTS
 from r1lab.wording import some
 
-ASKED = (  # parts of a config that a task file's `reads` lists; what else there is holds for every task
-    "model",
-    "dataset",
-    "reward",
-    "benchmark",
-    "evaluator",
-    "trainer",
-    "sandbox",
-    "adapter",
-    "engine",
-    "generator",
-    "hub",
-    "tracker",
-    "accelerator",
-    "eval",
-)
+ALWAYS = ("task", "cluster", "sweep")  # hold for every task
+ASKED = tuple(part for part in PARTS if part not in ALWAYS)  # what a task file's `reads` lists
 
 
 def check_unread(cfg: DictConfig, words: Sequence[str]) -> list[Finding]:
